@@ -1,0 +1,44 @@
+// swift-tools-version: 6.1
+// The StepAudio package: Step-Audio's speech chat as native code. docs/architecture.md has the map.
+
+import PackageDescription
+
+let core: [Target.Dependency] = [
+    "TensorCore", "Checkpoints", "AudioSignal", "LanguageModelInterface",
+]
+
+let package = Package(
+    name: "StepAudio",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "StepAudio", targets: ["StepAudio"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+    ],
+    targets: [
+        .target(name: "Kernels"),
+        .target(name: "TensorCore", dependencies: ["Kernels"]),
+        .target(name: "LanguageModelInterface"),
+        .target(
+            name: "Checkpoints",
+            dependencies: ["TensorCore", .product(name: "Yams", package: "Yams")]
+        ),
+        .target(name: "AudioSignal", dependencies: ["TensorCore"]),
+        .target(name: "SpeechTokenizer", dependencies: core),
+        .target(name: "LanguageModel", dependencies: core),
+        .target(name: "SpeechSynthesis", dependencies: core),
+        .target(
+            name: "StepAudio",
+            dependencies: core + ["SpeechTokenizer", "LanguageModel", "SpeechSynthesis"]
+        ),
+        .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore"]),
+        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
+        .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),
+        .testTarget(name: "SpeechTokenizerTests", dependencies: core + ["SpeechTokenizer"]),
+        .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
+        .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
+        .testTarget(name: "StepAudioTests", dependencies: core + ["StepAudio"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+// AudioSignal: see docs/architecture.md.

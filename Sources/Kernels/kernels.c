@@ -1,0 +1,2 @@
+#include "kernels.h"
+int sa_kernels_version(void) { return 1; }

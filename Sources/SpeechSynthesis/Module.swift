@@ -1,0 +1,1 @@
+// SpeechSynthesis: see docs/architecture.md.

@@ -1,0 +1,1 @@
+// SpeechTokenizer: see docs/architecture.md.

@@ -1,0 +1,1 @@
+// StepAudio: see docs/architecture.md.
