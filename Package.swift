@@ -32,7 +32,7 @@ let package = Package(
             name: "StepAudio",
             dependencies: core + ["SpeechTokenizer", "LanguageModel", "SpeechSynthesis"]
         ),
-        .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore"]),
+        .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
         .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),
         .testTarget(name: "SpeechTokenizerTests", dependencies: core + ["SpeechTokenizer"]),

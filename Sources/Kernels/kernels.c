@@ -1,2 +1,138 @@
-#include "kernels.h"
-int sa_kernels_version(void) { return 1; }
+// Chooses the kernels' instruction-set level at run time and owns the per-thread scratch memory.
+
+#include "kernel_table.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+int sa_best_level(void) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return SA_AVX512;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return SA_AVX2;
+  }
+#endif
+  return SA_PORTABLE;
+}
+
+static atomic_int current_level = -1;
+
+int sa_level(void) {
+  int level = atomic_load_explicit(&current_level, memory_order_relaxed);
+  if (level < 0) {
+    level = sa_best_level();
+    atomic_store_explicit(&current_level, level, memory_order_relaxed);
+  }
+  return level;
+}
+
+void sa_set_level(int level) {
+  int best = sa_best_level();
+  atomic_store(&current_level, level < SA_PORTABLE ? SA_PORTABLE : level > best ? best : level);
+}
+
+static const struct sa_table *table(void) {
+#if defined(__x86_64__)
+  switch (sa_level()) {
+  case SA_AVX512:
+    return &sa_table_avx512;
+  case SA_AVX2:
+    return &sa_table_avx2;
+  default:
+    break;
+  }
+#endif
+  return &sa_table_portable;
+}
+
+struct scratch_block {
+  void *bytes;
+  long size;
+};
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+
+static void free_scratch(void *value) {
+  struct scratch_block *block = value;
+  free(block->bytes);
+  free(block);
+}
+
+static void make_scratch_key(void) { pthread_key_create(&scratch_key, free_scratch); }
+
+void *sa_scratch(long bytes) {
+  pthread_once(&scratch_once, make_scratch_key);
+  struct scratch_block *block = pthread_getspecific(scratch_key);
+  if (block == NULL) {
+    block = calloc(1, sizeof *block);
+    if (block == NULL) {
+      return NULL;
+    }
+    pthread_setspecific(scratch_key, block);
+  }
+  if (block->size < bytes) {
+    free(block->bytes);
+    block->size = 0;
+    if (posix_memalign(&block->bytes, 64, (size_t)bytes) != 0) {
+      block->bytes = NULL;
+      return NULL;
+    }
+    block->size = bytes;
+  }
+  return block->bytes;
+}
+
+void sa_gemm(long m, long n, long k, const float *a, long a_stride, const void *b, long b_stride,
+             int b_type, bool b_is_kn, float *c, long c_stride, float alpha, bool accumulate,
+             const float *bias, bool by_rows) {
+  if (m <= 0 || n <= 0) {
+    return;
+  }
+  table()->gemm(m, n, k, a, a_stride, b, b_stride, b_type, b_is_kn, c, c_stride, alpha, accumulate,
+                bias, by_rows);
+}
+
+void sa_apply(int function, float *x, long count, float parameter) {
+  table()->apply(function, x, count, parameter);
+}
+
+void sa_snake(float *x, long rows, long columns, const float *alpha) {
+  table()->snake(x, rows, columns, alpha);
+}
+
+void sa_silu_product(float *gate, const float *up, long count) {
+  table()->silu_product(gate, up, count);
+}
+
+void sa_add(float *x, const float *y, long count) { table()->add(x, y, count); }
+
+void sa_scale(float *x, float factor, long count) { table()->scale(x, factor, count); }
+
+void sa_softmax(float *x, long rows, long columns, long stride) {
+  table()->softmax(x, rows, columns, stride);
+}
+
+void sa_layer_norm(const float *x, float *y, long rows, long columns, const float *weight,
+                   const float *bias, float epsilon) {
+  table()->layer_norm(x, y, rows, columns, weight, bias, epsilon);
+}
+
+void sa_rms_norm(const float *x, float *y, long rows, long columns, const float *weight,
+                 float epsilon) {
+  table()->rms_norm(x, y, rows, columns, weight, epsilon);
+}
+
+void sa_column_moments(const float *x, long rows, long columns, double *sums, double *squares) {
+  table()->column_moments(x, rows, columns, sums, squares);
+}
+
+void sa_scale_shift(float *x, long rows, long columns, const float *scale, const float *shift) {
+  table()->scale_shift(x, rows, columns, scale, shift);
+}
+
+void sa_widen_bf16(const uint16_t *x, float *y, long count) { table()->widen_bf16(x, y, count); }

@@ -1,0 +1,89 @@
+// Work split over the processor's cores. Callers split so that every output is computed by one
+// task in an order that does not depend on the split: results never depend on the thread count.
+
+import Dispatch
+import Foundation
+import Synchronization
+
+/// Runs loops on several threads.
+public enum Parallel {
+    private static let chosenCount = Atomic<Int>(0)
+
+    /// Number of tasks a loop is split into; the processor's active cores unless set.
+    public static var threadCount: Int {
+        let chosen = chosenCount.load(ordering: .relaxed)
+        return chosen > 0 ? chosen : ProcessInfo.processInfo.activeProcessorCount
+    }
+
+    /// Sets the thread count of the process; zero or less restores the default.
+    public static func setThreadCount(_ count: Int) {
+        chosenCount.store(max(0, count), ordering: .relaxed)
+    }
+
+    /// Calls `body` once for each index below `count`, on at most `threadCount` threads.
+    public static func forEach(_ count: Int, _ body: @Sendable (Int) -> Void) {
+        let threads = min(threadCount, count)
+        if threads <= 1 {
+            for index in 0..<max(0, count) {
+                body(index)
+            }
+            return
+        }
+        if threads == count {
+            DispatchQueue.concurrentPerform(iterations: count, execute: body)
+            return
+        }
+        let next = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: threads) { _ in
+            while true {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                if index >= count {
+                    return
+                }
+                body(index)
+            }
+        }
+    }
+
+    /// Splits `count` items into at most `threadCount` ranges whose bounds are multiples of
+    /// `grain`, and calls `body` once for each.
+    public static func forEachRange(
+        _ count: Int, grain: Int = 1, _ body: @Sendable (Range<Int>) -> Void
+    ) {
+        let grains = (count + grain - 1) / grain
+        let parts = min(threadCount, grains)
+        guard parts > 1 else {
+            if count > 0 {
+                body(0..<count)
+            }
+            return
+        }
+        forEach(parts) { part in
+            let first = grains * part / parts * grain
+            let last = min(grains * (part + 1) / parts * grain, count)
+            if first < last {
+                body(first..<last)
+            }
+        }
+    }
+}
+
+/// A pointer that parallel loops write through; the loop's author keeps the parts disjoint.
+package struct SharedPointer<Element>: @unchecked Sendable {
+    // Sendable because every task of a loop touches its own range of elements only.
+    package let base: UnsafeMutablePointer<Element>
+
+    package init(_ base: UnsafeMutablePointer<Element>) {
+        self.base = base
+    }
+}
+
+/// A pointer that parallel loops only read through.
+package struct SharedReadPointer<Element>: @unchecked Sendable {
+    // Sendable because nobody writes through it while the loop runs.
+    package let base: UnsafePointer<Element>
+
+    package init(_ base: UnsafePointer<Element>) {
+        self.base = base
+    }
+}
