@@ -12,8 +12,10 @@ public typealias ScoreAdjustment =
         _ head: Int, _ queryRows: Range<Int>, _ scores: UnsafeMutablePointer<Float>, _ keyCount: Int
     ) -> Void
 
-/// Multi-head attention: query [Tq, heads * d], key and value [Tk, keyValueHeads * d] ->
-/// [Tq, heads * d]. Query head h reads group h / (heads / keyValueHeads).
+/// Multi-head attention over whole sequences.
+///
+/// Query [Tq, heads * d], key and value [Tk, keyValueHeads * d] -> [Tq, heads * d]. Query head h
+/// reads group h / (heads / keyValueHeads).
 public func attention(
     query: Tensor, key: Tensor, value: Tensor, heads: Int, keyValueHeads: Int? = nil,
     scale: Float, adjust: ScoreAdjustment? = nil
@@ -43,8 +45,10 @@ public func attention(
     return result
 }
 
-/// The same on raw pointers with row strides in floats; `width` is the size of one head. All
-/// pointers must be valid for their extents and the output must not overlap the inputs.
+/// The same on raw pointers with row strides in floats.
+///
+/// `width` is the size of one head. All pointers must be valid for their extents and the output
+/// must not overlap the inputs.
 package func attend(
     queryCount: Int, keyCount: Int, heads: Int, groups: Int, width: Int,
     query: UnsafePointer<Float>, queryStride: Int, key: UnsafePointer<Float>, keyStride: Int,
