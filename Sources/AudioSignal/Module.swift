@@ -1,1 +1,0 @@
-// AudioSignal: see docs/architecture.md.
