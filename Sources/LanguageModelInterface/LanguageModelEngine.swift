@@ -37,15 +37,19 @@ public struct GenerationRequest: Sendable {
     public var stopIDs: Set<Int>
     /// Upper bound of the number of emitted tokens.
     public var maximumNewTokens: Int
+    /// The ids that may be drawn beside the stop ids; nil allows the whole vocabulary.
+    public var candidates: Range<Int>?
 
     /// Makes a request.
     public init(
-        prompt: [Int], sampling: SamplingOptions, stopIDs: Set<Int>, maximumNewTokens: Int
+        prompt: [Int], sampling: SamplingOptions, stopIDs: Set<Int>, maximumNewTokens: Int,
+        candidates: Range<Int>? = nil
     ) {
         self.prompt = prompt
         self.sampling = sampling
         self.stopIDs = stopIDs
         self.maximumNewTokens = maximumNewTokens
+        self.candidates = candidates
     }
 }
 
