@@ -11,10 +11,13 @@ let package = Package(
     name: "StepAudio",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "StepAudio", targets: ["StepAudio"])
+        .library(name: "StepAudio", targets: ["StepAudio"]),
+        .executable(name: "stepaudio", targets: ["StepAudioCommand"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
         .target(name: "Kernels"),
@@ -27,10 +30,20 @@ let package = Package(
         .target(name: "AudioSignal", dependencies: ["TensorCore"]),
         .target(name: "SpeechTokenizer", dependencies: core),
         .target(name: "LanguageModel", dependencies: core),
-        .target(name: "SpeechSynthesis", dependencies: core),
+        .target(
+            name: "SpeechSynthesis", dependencies: core,
+            resources: [.embedInCode("Resources/system_prompts.json")]
+        ),
         .target(
             name: "StepAudio",
             dependencies: core + ["SpeechTokenizer", "LanguageModel", "SpeechSynthesis"]
+        ),
+        .executableTarget(
+            name: "StepAudioCommand",
+            dependencies: [
+                "StepAudio", "TensorCore",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
         ),
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
@@ -39,6 +52,7 @@ let package = Package(
         .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
         .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
         .testTarget(name: "StepAudioTests", dependencies: core + ["StepAudio"]),
+        .testTarget(name: "StepAudioCommandTests", dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )

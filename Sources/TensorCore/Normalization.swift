@@ -141,6 +141,12 @@ public struct BatchNorm: Sendable {
         }
     }
 
+    /// A norm that only adds one offset a channel: what is left of one that was folded into a bias.
+    public init(shift: [Float]) {
+        scale = [Float](repeating: 1, count: shift.count)
+        self.shift = shift
+    }
+
     /// [T, C] -> [T, C].
     public func callAsFunction(_ x: Tensor) -> Tensor {
         var result = x

@@ -3,6 +3,7 @@
 
 import Dispatch
 import Foundation
+import Kernels
 import Synchronization
 
 /// Runs loops on several threads.
@@ -13,6 +14,13 @@ public enum Parallel {
     public static var threadCount: Int {
         let chosen = chosenCount.load(ordering: .relaxed)
         return chosen > 0 ? chosen : ProcessInfo.processInfo.activeProcessorCount
+    }
+
+    /// The instruction set that the kernels use on this processor.
+    public static var kernelName: String {
+        let names = ["portable", "AVX2", "AVX-512"]
+        let level = Int(sa_level())
+        return names.indices.contains(level) ? names[level] : "level \(level)"
     }
 
     /// Sets the thread count of the process; zero or less restores the default.

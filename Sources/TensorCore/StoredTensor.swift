@@ -108,6 +108,17 @@ public final class TensorStorage: @unchecked Sendable {
         try withExtendedLifetime(self) { try body(bytes) }
     }
 
+    /// Lets go of the pages that lie wholly within a range of a mapped file; the next touch reads
+    /// them again. Nothing happens to bytes on the heap.
+    package func release(_ range: Range<Int>) {
+        guard isMapped, let base = bytes.baseAddress else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let first = (range.lowerBound + page - 1) / page * page
+        let last = range.upperBound / page * page
+        guard first < last else { return }
+        madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED)
+    }
+
     /// The first byte; valid as long as the storage is referenced.
     package var baseAddress: UnsafeRawPointer? { bytes.baseAddress }
 }
@@ -172,8 +183,12 @@ public struct StoredTensor: Sendable {
         }
     }
 
-    /// The elements as fp32, whatever their type.
+    /// The elements as fp32, whatever their type; the file's pages are let go of, so that a
+    /// conversion does not hold both.
     public func floats() -> [Float] {
+        defer {
+            storage.release(byteOffset..<byteOffset + elementCount * scalarType.byteCount)
+        }
         switch scalarType {
         case .float32:
             return [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in

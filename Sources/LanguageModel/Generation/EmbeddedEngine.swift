@@ -35,6 +35,9 @@ public final class EmbeddedEngine: LanguageModelEngine {
     /// Largest prompt plus answer.
     public var contextLength: Int { model.configuration.maximumSequenceLength }
 
+    /// Bytes of the key-value cache that is kept between requests.
+    public var cacheBytes: Int { kept.withLock { $0.cache.byteCount } }
+
     /// Starts generating; errors in the request end the stream at once.
     public func generate(
         _ request: GenerationRequest

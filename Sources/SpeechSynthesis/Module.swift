@@ -1,1 +1,0 @@
-// SpeechSynthesis: see docs/architecture.md.

@@ -1,1 +1,0 @@
-// StepAudio: see docs/architecture.md.
