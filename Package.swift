@@ -52,7 +52,10 @@ let package = Package(
         .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
         .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
         .testTarget(name: "StepAudioTests", dependencies: core + ["StepAudio"]),
-        .testTarget(name: "StepAudioCommandTests", dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand"]),
+        .testTarget(
+            name: "StepAudioCommandTests",
+            dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand"]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

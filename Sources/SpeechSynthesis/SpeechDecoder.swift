@@ -29,8 +29,9 @@ public struct SpeechDecoder: Sendable {
     /// Tokens that neighbouring pieces share, 1.2 s, over which their mels are mixed.
     static let overlap = 10 * TokenLayout.groupSize
 
-    /// The mel spectrogram of tokens: [T, M]. Long rows of tokens go through in overlapping pieces.
+    /// The mel spectrogram of tokens: [T, M].
     ///
+    /// Long rows of tokens go through in overlapping pieces.
     /// The noise comes from `generator`; `progress` hears steps done and steps in all.
     public func mel(
         tokens: [Int], prompt: FlowDecoder.Prompt, options: FlowDecoder.Options,

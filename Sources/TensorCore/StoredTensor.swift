@@ -108,8 +108,9 @@ public final class TensorStorage: @unchecked Sendable {
         try withExtendedLifetime(self) { try body(bytes) }
     }
 
-    /// Lets go of the pages that lie wholly within a range of a mapped file; the next touch reads
-    /// them again. Nothing happens to bytes on the heap.
+    /// Lets go of the pages that lie wholly within a range of a mapped file.
+    ///
+    /// The next touch reads them again. Nothing happens to bytes on the heap.
     package func release(_ range: Range<Int>) {
         guard isMapped, let base = bytes.baseAddress else { return }
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -79,13 +79,13 @@ public struct ChatTemplate: Sendable {
             var rest = text[...]
             while let open = rest.range(of: "<audio_") {
                 let digits = rest[open.upperBound...].prefix { $0.isASCII && $0.isNumber }
-                let close_ = rest[open.upperBound...].dropFirst(digits.count)
+                let behind = rest[open.upperBound...].dropFirst(digits.count)
                 let token = "<audio_\(digits)>"
-                if close_.first == ">", let id = tokenizer.id(ofPiece: token) {
+                if behind.first == ">", let id = tokenizer.id(ofPiece: token) {
                     section += rest[..<open.lowerBound]
                     close()
                     ids.append(id)
-                    rest = close_.dropFirst()
+                    rest = behind.dropFirst()
                 } else {
                     section += rest[..<open.upperBound]
                     rest = rest[open.upperBound...]

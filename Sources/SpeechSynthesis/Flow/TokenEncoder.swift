@@ -23,8 +23,8 @@ struct TokenEncoder: Sendable {
         return finalNorm(x)
     }
 
-    /// Sinusoids of the distances count - 1 ... 1 - count: [2 count - 1, width], sines on even
-    /// columns, cosines on odd ones.
+    /// Sinusoids of the distances from count - 1 down to 1 - count: [2 count - 1, width], sines on
+    /// even columns, cosines on odd ones.
     static func positions(count: Int, width: Int) -> Tensor {
         var result = Tensor(zeros: [max(0, 2 * count - 1), width])
         let rates = (0..<width / 2).map {

@@ -31,8 +31,9 @@ public struct SentenceSplitter: Sendable {
         text.unicodeScalars.reduce(0) { $0 + ($1.value >= 0x2E80 ? 0.22 : 0.075) }
     }
 
-    /// The parts of a text in order; joined together they are the text but for white space between
-    /// parts. Leading tags are repeated in front of every part.
+    /// The parts of a text in order, which is all of it but for white space between them.
+    ///
+    /// Leading tags are repeated in front of every part.
     public func split(_ text: String) -> [String] {
         let (tags, body) = BracketTag.split(text)
         var parts: [String] = []

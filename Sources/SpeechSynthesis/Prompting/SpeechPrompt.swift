@@ -31,6 +31,7 @@ public struct SpeechPrompt: Sendable {
     ///   - promptIDs: the recording's audio tokens as language-model ids.
     ///   - trustsContent: whether control tokens in the texts are recognised, as in the original,
     ///     or spelled out.
+    /// - Returns: ids from the begin-of-sequence id to the open turn of the answer.
     public func ids(
         text: String, speaker: String, promptText: String, promptIDs: [Int],
         trustsContent: Bool = false

@@ -16,7 +16,13 @@ public struct SystemPrompts: Sendable, Equatable {
     public let withoutSpeaker: String
 
     private struct Resource: Decodable {
-        let rap, vocal, with_spk, wo_spk: String
+        let rap, vocal, withSpeaker, withoutSpeaker: String
+
+        enum CodingKeys: String, CodingKey {
+            case rap, vocal
+            case withSpeaker = "with_spk"
+            case withoutSpeaker = "wo_spk"
+        }
     }
 
     /// Reads the resource; throws only if the package was built from a damaged one.
@@ -25,8 +31,8 @@ public struct SystemPrompts: Sendable, Equatable {
             Resource.self, from: Data(PackageResources.system_prompts_json))
         rap = resource.rap
         vocal = resource.vocal
-        withSpeaker = resource.with_spk
-        withoutSpeaker = resource.wo_spk
+        withSpeaker = resource.withSpeaker
+        withoutSpeaker = resource.withoutSpeaker
     }
 
     /// The prompt for a text: singing by its tag, otherwise by whether the speaker has a name.

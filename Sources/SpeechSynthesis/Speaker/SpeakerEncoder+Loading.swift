@@ -40,7 +40,7 @@ extension SpeakerEncoder {
         }
         let exitNorm = graph.optionalNorm("xvector.out_nonlinear.batchnorm")
         let output = graph.pointwise("xvector.dense.linear")
-        let outputNorm = graph.norm("xvector.dense.nonlinear.batchnorm")
+        let outputNorm = graph.optionalNorm("xvector.dense.nonlinear.batchnorm")
         try loader.finish()
         self.init(
             bank: KaldiFilterBank(window: .povey, scale: 1), head: head, entry: entry,

@@ -15,7 +15,8 @@ public struct SpeakerEncoder: Sendable {
     let blocks: [DenseBlock]
     let exitNorm: BatchNorm?
     let output: Linear
-    let outputNorm: BatchNorm
+    /// Absent when it was folded into the output.
+    let outputNorm: BatchNorm?
 
     /// Values of an embedding.
     public var width: Int { output.weight.outputs }
@@ -56,7 +57,8 @@ public struct SpeakerEncoder: Sendable {
         if let exitNorm {
             x = exitNorm(x)
         }
-        let result = outputNorm(output(Self.statistics(x.applying(.relu)))).values
+        let raw = output(Self.statistics(x.applying(.relu)))
+        let result = (outputNorm.map { $0(raw) } ?? raw).values
         guard result.allSatisfy(\.isFinite) else { throw .notFinite(stage: "speaker encoder") }
         return result
     }

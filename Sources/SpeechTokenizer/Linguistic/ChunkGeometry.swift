@@ -26,7 +26,9 @@ struct ChunkWindows: Sendable {
         let start: Int
         /// Rows in all.
         let rows: Int
-        /// The chunk's own rows, the last ones of the window. As many first rows leave the window
+        /// The chunk's own rows, the last ones of the window.
+        ///
+        /// As many first rows leave the window
         /// for the cache when the next chunk comes.
         let ownRows: Int
     }

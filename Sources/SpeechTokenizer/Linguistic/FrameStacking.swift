@@ -13,8 +13,9 @@ struct FrameStacking: Sendable, Equatable {
     /// Copies of the first frame that stand before an utterance.
     var leftPadding: Int { (window - 1) / 2 }
 
-    /// Stacks what is there: rows appended to `output`; returns the index of the first frame that
-    /// later rows need. At the end of an utterance the last frame fills an unfinished row.
+    /// Stacks what is there into `output` and returns the first frame that later rows need.
+    ///
+    /// At the end of an utterance the last frame fills an unfinished row.
     func stack(
         _ frames: ArraySlice<Float>, bands: Int, isFinal: Bool, into output: inout [Float]
     ) -> Int {

@@ -21,8 +21,9 @@ public struct LinguisticEncoder: Sendable {
         var network = LinguisticNetwork.State()
     }
 
-    /// Loads the encoder; `dither` (off by default) is the noise of the original's front end in
-    /// 16-bit steps. Throws `CheckpointError` or `SpeechTokenizerError`.
+    /// Loads the encoder; `dither` is the original's noise on the samples in 16-bit steps.
+    ///
+    /// Throws `CheckpointError` or `SpeechTokenizerError`.
     public init(_ files: AudioTokenizerFiles, dither: Float = 0) throws {
         let configuration = try FunASRConfiguration(path: files.configuration)
         guard configuration.sampleRate == 16_000 else {

@@ -39,7 +39,9 @@ struct LinguisticFrontEnd: Sendable {
         let chunks: [Int]
     }
 
-    /// Takes the next samples. With `isFinal` the rest is flushed and the state starts anew.
+    /// Takes the next samples.
+    ///
+    /// With `isFinal` the rest is flushed and the state starts anew.
     func process(
         _ samples: some Collection<Float>, isFinal: Bool, state: inout State
     ) -> Output {

@@ -27,8 +27,9 @@ struct LinguisticNetwork: Sendable {
     let positions: StreamPositions
     let geometry: ChunkGeometry
 
-    /// Hidden rows of consecutive chunks: features [sum of `chunks`, inputs] ->
-    /// [sum of `chunks`, width]. `chunks` holds the rows of each chunk.
+    /// Hidden rows of consecutive chunks: features [T, inputs] -> [T, width].
+    ///
+    /// `chunks` holds the rows of each chunk.
     func callAsFunction(_ features: Tensor, chunks: [Int], state: inout State) -> Tensor {
         var result = Tensor(zeros: [0, width])
         result.values.reserveCapacity(features.rows * width)

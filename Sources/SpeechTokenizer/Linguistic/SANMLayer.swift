@@ -3,8 +3,9 @@
 
 import TensorCore
 
-/// An encoder layer. The first one widens or narrows its input and has no residual around the
-/// attention.
+/// An encoder layer.
+///
+/// The first one widens or narrows its input and has no residual around the attention.
 struct SANMLayer: Sendable {
     let attentionNorm: LayerNorm
     let attention: SANMAttention
