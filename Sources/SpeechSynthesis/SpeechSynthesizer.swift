@@ -1,6 +1,7 @@
 // Text to speech as a whole: split, prompt the speech language model, check its tokens, decode them, join
 // the parts. Source of the order of things: stepfun-ai/Step-Audio, tts.py.
 
+import Foundation
 import LanguageModelInterface
 import TensorCore
 
@@ -215,16 +216,19 @@ public struct SpeechSynthesizer: Sendable {
     }
 
     /// Sound behind sound with a pause in between, faded at the seam so that nothing clicks.
-    static func joined(_ left: [Float], _ right: [Float], sampleRate: Int) -> [Float] {
+    package static func joined(_ left: [Float], _ right: [Float], sampleRate: Int) -> [Float] {
         guard !left.isEmpty else { return right }
         guard !right.isEmpty else { return left }
         let length = Int(fade * Double(sampleRate))
+        func gain(_ index: Int) -> Float {
+            0.5 - 0.5 * Float(cos(Double.pi * (Double(index) + 0.5) / Double(length)))
+        }
         var (left, right) = (left, right)
         for index in 0..<min(length, left.count) {
-            left[left.count - 1 - index] *= (Float(index) + 0.5) / Float(length)
+            left[left.count - 1 - index] *= gain(index)
         }
         for index in 0..<min(length, right.count) {
-            right[index] *= (Float(index) + 0.5) / Float(length)
+            right[index] *= gain(index)
         }
         let silence = [Float](repeating: 0, count: Int(pause * Double(sampleRate)))
         return left + silence + right

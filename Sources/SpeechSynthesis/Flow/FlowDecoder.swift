@@ -148,7 +148,7 @@ public struct FlowDecoder: Sendable {
     }
 
     /// Times of the steps, `steps` + 1 values from 0 to 1.
-    static func grid(steps: Int, isCosine: Bool) -> [Float] {
+    package static func grid(steps: Int, isCosine: Bool) -> [Float] {
         (0...max(1, steps)).map { index in
             let even = Float(index) / Float(max(1, steps))
             return isCosine ? 1 - Float(cos(Double(even * Float.pi / 2))) : even

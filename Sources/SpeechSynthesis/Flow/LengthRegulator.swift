@@ -4,7 +4,7 @@
 import TensorCore
 
 /// Stretches encoded tokens to mel frames.
-struct LengthRegulator: Sendable {
+package struct LengthRegulator: Sendable {
     let convolutions: [Convolution1D]
     let norms: [GroupNorm]
     let output: Convolution1D
@@ -23,7 +23,7 @@ struct LengthRegulator: Sendable {
     }
 
     /// Linear interpolation without aligned corners: row t reads at (t + 0.5) n / T - 0.5.
-    static func stretched(_ x: Tensor, to count: Int) -> Tensor {
+    package static func stretched(_ x: Tensor, to count: Int) -> Tensor {
         var result = Tensor(zeros: [count, x.columns])
         let (rows, width) = (x.rows, x.columns)
         guard rows > 0 else { return result }

@@ -6,7 +6,7 @@ import Foundation
 import TensorCore
 
 /// Encodes embedded audio tokens.
-struct TokenEncoder: Sendable {
+package struct TokenEncoder: Sendable {
     let projection: Linear
     let projectionNorm: LayerNorm
     let layers: [TokenEncoderLayer]
@@ -25,7 +25,7 @@ struct TokenEncoder: Sendable {
 
     /// Sinusoids of the distances from count - 1 down to 1 - count: [2 count - 1, width], sines on
     /// even columns, cosines on odd ones.
-    static func positions(count: Int, width: Int) -> Tensor {
+    package static func positions(count: Int, width: Int) -> Tensor {
         var result = Tensor(zeros: [max(0, 2 * count - 1), width])
         let rates = (0..<width / 2).map {
             Float(exp(Double(Float(2 * $0) * Float(-log(10_000.0) / Double(width)))))

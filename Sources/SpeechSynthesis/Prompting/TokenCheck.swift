@@ -104,6 +104,11 @@ public enum TokenCheck {
             let span = cycle * size
             guard ids.count >= rounds * span else { continue }
             let tail = ids[(ids.count - rounds * span)...]
+            // A pause holds one group; only the first cycle length looks at it.
+            let isPause = tail.prefix(span).enumerated().allSatisfy {
+                $0.element == tail[tail.startIndex + $0.offset % size]
+            }
+            if cycle > 1, isPause { continue }
             if tail.indices.dropFirst(span).allSatisfy({ tail[$0] == tail[$0 - span] }) {
                 return true
             }
@@ -145,6 +150,9 @@ public enum TokenCheck {
         outer: while index < groups.count {
             for cycle in 1...longestCycle {
                 let allowed = cycle == 1 ? longestPause : roundsKept
+                // A pause holds one group; only the first cycle length looks at it.
+                let end = min(index + cycle, groups.count)
+                if cycle > 1, groups[index..<end].allSatisfy({ $0 == groups[index] }) { continue }
                 var rounds = 1
                 while index + (rounds + 1) * cycle <= groups.count,
                     groups[index..<index + cycle]

@@ -7,7 +7,7 @@ import Foundation
 import TensorCore
 
 /// Makes the source signal.
-struct HarmonicSource: Sendable {
+package struct HarmonicSource: Sendable {
     let configuration: VocoderConfiguration
     /// One weight a harmonic, the fundamental first.
     let weights: [Float]
@@ -17,11 +17,22 @@ struct HarmonicSource: Sendable {
     var harmonics: Int { configuration.harmonics + 1 }
 
     /// Random draws of one call.
-    struct Draws: Sendable {
+    package struct Draws: Sendable {
         /// Start phase of each harmonic in radians; the fundamental's is 0.
         var phases: [Float]
         /// Standard normal noise, [harmonics, samples].
         var noise: [Float]
+
+        package init(phases: [Float], noise: [Float]) {
+            self.phases = phases
+            self.noise = noise
+        }
+    }
+
+    package init(configuration: VocoderConfiguration, weights: [Float], bias: Float) {
+        self.configuration = configuration
+        self.weights = weights
+        self.bias = bias
     }
 
     /// Draws for `samples` samples.
@@ -35,7 +46,7 @@ struct HarmonicSource: Sendable {
     }
 
     /// The source of a pitch curve in hertz, one value a frame.
-    func callAsFunction(f0: [Float], draws: Draws) -> [Float] {
+    package func callAsFunction(f0: [Float], draws: Draws) -> [Float] {
         let frame = configuration.samplesPerFrame
         let count = f0.count * frame
         let rate = Double(configuration.sampleRate)

@@ -5,7 +5,7 @@ import Foundation
 import TensorCore
 
 /// Centred transforms with a periodic Hann window, reflected edges.
-struct ShortTimeTransform: Sendable {
+package struct ShortTimeTransform: Sendable {
     /// Points of the transform, an even number.
     let points: Int
     /// Samples from frame to frame.
@@ -19,7 +19,7 @@ struct ShortTimeTransform: Sendable {
     /// Bins from 0 to half the points.
     var bins: Int { points / 2 + 1 }
 
-    init(points: Int, hop: Int) {
+    package init(points: Int, hop: Int) {
         self.points = points
         self.hop = hop
         let bins = points / 2 + 1
@@ -44,7 +44,7 @@ struct ShortTimeTransform: Sendable {
     }
 
     /// Real parts, then imaginary parts of each frame: [1 + L / hop, 2 bins].
-    func forward(_ signal: [Float]) -> Tensor {
+    package func forward(_ signal: [Float]) -> Tensor {
         let half = points / 2
         let frames = 1 + signal.count / hop
         func sample(_ index: Int) -> Float {
@@ -62,7 +62,7 @@ struct ShortTimeTransform: Sendable {
     }
 
     /// Samples of a spectrum [frames, 2 bins]: (frames - 1) hop of them.
-    func inverse(_ spectrum: Tensor) -> [Float] {
+    package func inverse(_ spectrum: Tensor) -> [Float] {
         let rows = synthesis.multiply(spectrum)
         let frames = rows.rows
         let length = max(0, frames - 1) * hop + points
