@@ -57,7 +57,7 @@ public struct Comparison: Sendable, Codable, Equatable {
     }
 
     /// Compares one output with its expected tensor.
-    static func compare(
+    package static func compare(
         _ name: String, computed: Output, expected: StoredTensor, tolerance: Tolerance
     ) -> Comparison {
         switch computed {

@@ -5,7 +5,7 @@ import Foundation
 import TensorCore
 
 /// The size of a part's weights.
-struct WeightSize: Sendable, Equatable {
+package struct WeightSize: Sendable, Equatable {
     /// Values of the tensors that a precision applies to.
     var parameters: Int
     /// Whether a precision applies at all; the encoders and decoders compute in fp32 only.
@@ -17,6 +17,17 @@ struct WeightSize: Sendable, Equatable {
     /// The element types in the files.
     var storedAs: String
 
+    /// Describes a part.
+    package init(
+        parameters: Int, hasPrecision: Bool, isBFloat16: Bool, fileBytes: Int, storedAs: String
+    ) {
+        self.parameters = parameters
+        self.hasPrecision = hasPrecision
+        self.isBFloat16 = isBFloat16
+        self.fileBytes = fileBytes
+        self.storedAs = storedAs
+    }
+
     /// Bytes in memory at a precision.
     func bytes(at precision: WeightPrecision) -> Int {
         parameters * (hasPrecision && precision == .bf16 ? 2 : 4)
@@ -26,7 +37,7 @@ struct WeightSize: Sendable, Equatable {
     static let headroom = 64_000_000
 
     /// Throws with the numbers unless the weights fit into what is free.
-    func check(available: Int?, precision: WeightPrecision) throws(StepAudioError) {
+    package func check(available: Int?, precision: WeightPrecision) throws(StepAudioError) {
         guard let available else { return }
         let needed = bytes(at: precision) + Self.headroom
         guard needed > available else { return }
@@ -37,7 +48,7 @@ struct WeightSize: Sendable, Equatable {
     }
 
     /// The widest precision that is worth its memory and fits.
-    func preferred(available: Int?) -> WeightPrecision {
+    package func preferred(available: Int?) -> WeightPrecision {
         // Products accumulate in fp32 whatever the weights are, so weights stored as bf16 lose nothing.
         if isBFloat16 { return .bf16 }
         guard let available else { return .fp32 }
