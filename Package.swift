@@ -51,7 +51,8 @@ let package = Package(
         .testTarget(name: "SpeechTokenizerTests", dependencies: core + ["SpeechTokenizer"]),
         .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
         .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
-        .testTarget(name: "StepAudioTests", dependencies: core + ["StepAudio"]),
+        .testTarget(
+            name: "StepAudioTests", dependencies: core + ["StepAudio"], exclude: ["Resources"]),
         .testTarget(
             name: "StepAudioCommandTests",
             dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand"]

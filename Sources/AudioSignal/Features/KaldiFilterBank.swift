@@ -21,7 +21,7 @@ public struct KaldiFilterBank: Sendable {
     /// Number of filters.
     public let melCount: Int
     private let scale: Double
-    private let window: [Double]
+    private let window: [Float]
     private let transform: FourierTransform
     private let filters: [[(bin: Int, weight: Double)]]
 
@@ -39,8 +39,8 @@ public struct KaldiFilterBank: Sendable {
         self.window = (0..<frameLength).map { index in
             let cosine = cos(2 * .pi * Double(index) / Double(frameLength - 1))
             return switch window {
-            case .hamming: 0.54 - 0.46 * cosine
-            case .povey: pow(0.5 - 0.5 * cosine, 0.85)
+            case .hamming: Float(0.54 - 0.46 * cosine)
+            case .povey: Float(pow(0.5 - 0.5 * cosine, 0.85))
             }
         }
         var points = 1
@@ -77,24 +77,26 @@ public struct KaldiFilterBank: Sendable {
         let frames = frameCount(samples.count)
         var result = Tensor(zeros: [frames, melCount])
         var frame = [Double](repeating: 0, count: transform.count)
+        var signal = [Float](repeating: 0, count: frameLength)
         for index in 0..<frames {
+            // fp32 up to the transform, as the reference: quiet bands feel the rounding.
             var mean = 0.0
             for k in 0..<frameLength {
-                var value = Double(samples[index * frameShift + k]) * scale
+                var value = samples[index * frameShift + k] * Float(scale)
                 if dither > 0 {
-                    value += Double(dither * generator.normal())
+                    value += dither * generator.normal()
                 }
-                frame[k] = value
-                mean += value
+                signal[k] = value
+                mean += Double(value)
             }
-            mean /= Double(frameLength)
+            let offset = Float(mean / Double(frameLength))
             for k in 0..<frameLength {
-                frame[k] -= mean
+                signal[k] -= offset
             }
-            for k in stride(from: frameLength - 1, to: 0, by: -1) {
-                frame[k] = (frame[k] - 0.97 * frame[k - 1]) * window[k]
+            for k in stride(from: frameLength - 1, through: 0, by: -1) {
+                let emphasised = signal[k] - 0.97 * signal[max(0, k - 1)]
+                frame[k] = Double(emphasised * window[k])
             }
-            frame[0] = (frame[0] - 0.97 * frame[0]) * window[0]
             let power = transform.power(frame)
             for filter in 0..<melCount {
                 let energy = filters[filter].reduce(0) { $0 + power[$1.bin] * $1.weight }
