@@ -94,7 +94,7 @@ public enum WAVReader {
             throw malformed("it has \(format.channels) channels; accepted: 1 to 256")
         }
         guard AudioClip.acceptedRates.contains(format.rate) else {
-            throw AudioError.badRate(format.rate)
+            throw malformed(AudioError.badRate(format.rate).description)
         }
         guard format.blockBytes == format.channels * format.bits / 8 else {
             throw malformed(
@@ -116,7 +116,11 @@ public enum WAVReader {
                 return sample(bytes, at, format)
             }
         }
-        return try AudioClip(channels: channels, sampleRate: format.rate)
+        do {
+            return try AudioClip(channels: channels, sampleRate: format.rate)
+        } catch {
+            throw .malformed(source: source, reason: error.description)
+        }
     }
 
     private static func sample(_ bytes: [UInt8], _ at: Int, _ format: Format) -> Float {

@@ -28,7 +28,8 @@ public struct NumPyFile: TensorSource {
             throw malformed("it does not begin with \\x93NUMPY")
         }
         guard let version = storage.integer(at: 6, as: UInt8.self), (1...3).contains(version) else {
-            throw malformed("its version is not 1, 2 or 3")
+            let seen = storage.integer(at: 6, as: UInt8.self).map { "\($0)" } ?? "cut off"
+            throw malformed("its version is \(seen); accepted: 1, 2 or 3")
         }
         let lengthSize = version == 1 ? 2 : 4
         let length =
