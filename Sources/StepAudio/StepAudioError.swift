@@ -35,7 +35,7 @@ public enum StepAudioError: Error, Equatable, CustomStringConvertible {
         case .audioUnusable(let source, let reason): "cannot use the audio \(source): \(reason)"
         case .modelUnusable(let part, let reason): "cannot load \(part): \(reason)"
         case .partMissing(let part, let places):
-            "\(part) is missing; looked at \(places.joined(separator: ", "))"
+            "\(part) is missing; looked for \(Self.grouped(places))"
         case .memoryTooSmall(let needed, let available, let precision, let fitting):
             "the weights need \(Self.megabytes(needed)) at \(precision), but only "
                 + "\(Self.megabytes(available)) of memory are free; "
@@ -55,6 +55,20 @@ public enum StepAudioError: Error, Equatable, CustomStringConvertible {
         case .conversationUnwritable(let path, let reason):
             "cannot write the conversation \(path): \(reason)"
         }
+    }
+
+    /// Paths by file name: `config.yaml in /a, /b; am.mvn in /a`.
+    private static func grouped(_ paths: [String]) -> String {
+        var names: [String] = []
+        var folders: [String: [String]] = [:]
+        for path in paths {
+            let cut = path.lastIndex(of: "/")
+            let name = String(cut.map { path[path.index(after: $0)...] } ?? path[...])
+            if folders[name] == nil { names.append(name) }
+            folders[name, default: []].append(String(cut.map { path[..<$0] } ?? "."))
+        }
+        return names.map { "\($0) in \(folders[$0, default: []].joined(separator: ", "))" }
+            .joined(separator: "; ")
     }
 
     private static func megabytes(_ bytes: Int) -> String {

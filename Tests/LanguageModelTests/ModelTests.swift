@@ -1,5 +1,6 @@
 // The Step-1 network: slopes, the cache against the whole, precision, loading.
 
+import Foundation
 import Checkpoints
 import LanguageModel
 import TensorCore
@@ -17,6 +18,15 @@ struct ModelTests {
         }
         // Six heads: four regular ones, then odd powers of 2^(-4/4).
         #expect(Step1Model.slopes(heads: 6) == [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125])
+    }
+
+    @Test func interpolationFlattensTheGentleHeadsMost() {
+        // Weights 0, 1/3, 2/3, 1 of four heads; sqrt(16) = 4.
+        let slopes = Step1Model.slopes(heads: 4, interpolation: 16)
+        for (slope, exponent) in zip(slopes, [-2, -4 - 2.0 / 3, -6 - 4.0 / 3, -10]) {
+            #expect(abs(slope / Float(exp2(exponent)) - 1) < 1e-6)
+        }
+        #expect(Step1Model.slopes(heads: 1, interpolation: 16) == [1 / 256])
     }
 
     @Test(arguments: [[1, 1, 1, 1, 1, 1, 1], [3, 4], [5, 1, 1], [2, 2, 3]])

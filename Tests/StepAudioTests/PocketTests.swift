@@ -199,7 +199,7 @@ struct PocketErrorTests {
         var options = SpeechOptions()
         options.vocalStyle = "RAP"
         let message = await failure { _ = try await Pocket.system.say("Hi.", options: options) }
-        #expect(message?.hasPrefix("the music decoder is missing; looked at ") == true)
+        #expect(message?.hasPrefix("the music decoder is missing; looked for ") == true)
     }
 
     @Test(arguments: [
@@ -265,7 +265,10 @@ struct PocketErrorTests {
         let system = StepAudio(
             locations: ModelLocations(models: "/nowhere"), options: Pocket.options)
         let message = await failure { _ = try await system.encodeAudio(Pocket.questions[0].path) }
-        #expect(message?.hasPrefix("the audio tokenizer is missing; looked at /nowhere/") == true)
+        #expect(
+            message?.hasPrefix(
+                "the audio tokenizer is missing; looked for linguistic_tokenizer.npy in /nowhere/")
+                == true)
         await #expect(throws: StepAudioError.self) {
             _ = try await StepAudio(tokenizerPath: "/nowhere", ttsPath: "/no", llmPath: "/none")
         }

@@ -70,7 +70,10 @@ public final class Step1Model: Sendable {
         head =
             c.tiesEmbeddings && !loader.has("lm_head.weight")
             ? embedding : matrix("lm_head.weight", c.vocabularySize, width)
-        slopes = c.alibiSlopes?.map { Float($0) } ?? Self.slopes(heads: c.attentionHeads)
+        slopes =
+            c.alibiSlopes?.map { Float($0) }
+            ?? Self.slopes(
+                heads: c.attentionHeads, interpolation: c.maximumPositionInterpolationRatio)
         let count = c.maximumSequenceLength
         distances = (0..<count).map { Float(count - 1 - $0).squareRoot() }
         try loader.finish()
@@ -78,14 +81,24 @@ public final class Step1Model: Sendable {
 
     /// The bias slopes of `heads` heads: powers of 2^(-8/n) for the largest power of two n, then odd
     /// powers of 2^(-4/n) for the rest.
-    public static func slopes(heads: Int) -> [Float] {
+    ///
+    /// An `interpolation` r other than 1 flattens the bias for contexts r times longer: a slope is
+    /// divided by sqrt(r)^w, where w goes from 0 at the steepest head to 1 at the flattest on a
+    /// logarithmic scale.
+    public static func slopes(heads: Int, interpolation: Double = 1) -> [Float] {
         var n = 1
         while n * 2 <= heads {
             n *= 2
         }
-        let first = (1...n).map { Float(pow(2, -8 * Double($0) / Double(n))) }
-        let rest = (0..<heads - n).map { Float(pow(2, -4 * Double(2 * $0 + 1) / Double(n))) }
-        return first + rest
+        let first: [Double] = (1...n).map { Double(-8 * $0) / Double(n) }
+        let rest: [Double] = (0..<heads - n).map { Double(-8 * $0 - 4) / Double(n) }
+        let exponents = first + rest
+        let steepest = exponents.max() ?? 0
+        let range = steepest - (exponents.min() ?? 0)
+        return exponents.map { exponent in
+            let weight = range > 0 ? (steepest - exponent) / range : 0
+            return Float(pow(2, exponent) / pow(interpolation, weight / 2))
+        }
     }
 
     /// Bytes of the weights.
