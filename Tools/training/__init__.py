@@ -1,0 +1,1 @@
+"""The recipe of the pocket bundle: teachers, texts, networks, training and export."""

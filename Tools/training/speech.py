@@ -1,0 +1,156 @@
+"""The text-to-speech language model: a voice's transcript and tokens, then the text to say, to audio tokens.
+
+Two attention heads are led along the text while the model is young (Tachibana et al., "Efficiently Trainable
+Text-to-Speech System Based on Deep Convolutional Networks with Guided Attention", 2018); without that it learns the
+sound of the voice but not the words.
+"""
+
+import json
+import pathlib
+import random
+
+import numpy as np
+import sentencepiece
+import torch
+
+from .encoders import LINGUISTIC_CODES, SEMANTIC_CODES
+from .features import Corpus
+from .session import Session, cosine
+from .step1 import BOS, END, START, Step1, encoder, write_vocabulary
+from .tokens import interleaved
+
+PROMPTS = pathlib.Path(__file__).parents[2] / "Sources/SpeechSynthesis/Resources/system_prompts.json"
+SPEAKER = "Hibari"
+TAGS = ["(高兴1)", "(英文)", "(慢速1)", "(快速1)", "(悲伤1)", "(高兴2)(英文)", "(快速2)"]
+STYLES = """高兴1 高兴2 生气1 生气2 悲伤1 撒娇1 中文 英文 韩语 日语 四川话 粤语 广东话 慢速1 慢速2 快速1 快速2
+RAP 哼唱""".split()
+GUIDED = {1: [2, 3], 2: [2, 3]}  # layers and heads
+
+
+def vocabulary(work, prompts):
+    """Characters, roles and style words; whole lines of the system prompts, so that those stay short."""
+    pieces = [(chr(i), -6.0) for i in range(33, 127)] + [(c, -6.0) for c in "▁，。？！、（）"]
+    pieces += [(space + word, -8.0) for space in ("", "▁") for word in ("human", "assistant", "system")]
+    lines = set()
+    for prompt in prompts.values():
+        for part in prompt.replace("{}", "\n").split("\n"):
+            for line in part.replace("，", "，|").replace("：", "：|").split("|"):
+                if len(line) > 3:
+                    lines.add(line.replace(" ", "▁"))
+    pieces += [(line, -9.0) for line in sorted(lines)] + [(style, -9.0) for style in STYLES]
+    write_vocabulary(pieces, work / "speech.model")
+
+
+class Utterances:
+    """Prompts and targets in the main voice."""
+
+    def __init__(self, work, seed):
+        prompts = json.loads(PROMPTS.read_text("utf-8"))
+        self.prompts = {key: prompts[key] for key in ("rap", "vocal", "wo_spk", "with_spk")}
+        vocabulary(work, self.prompts)
+        self.draw, self.random = np.random.default_rng(seed), random.Random(seed)
+        self.text = encoder(work / "speech.model")
+        # The first text after an added token carries the dummy prefix.
+        self.prefixed = sentencepiece.SentencePieceProcessor(model_file=str(work / "speech.model"))
+        self.first = self.text.piece_to_id("<audio_0>")
+        tokens = work.tokens()
+        entries = [entry for entry in Corpus(work).entries if entry["al"]]
+        self.codes = {entry["id"]: self.trimmed(interleaved(*tokens[entry["id"]])) for entry in entries}
+        kinds = {kind: [entry for entry in entries if entry["kind"] == kind] for kind in ("ans", "q", "gen")}
+        self.answers, self.questions = kinds["ans"], kinds["q"]
+        self.held, self.generic = kinds["gen"][:40], kinds["gen"][40:]
+        short = sorted((e for e in self.generic if 1.8 < e["sec"] < 2.4), key=lambda e: e["id"])
+        self.default = short[3]
+
+    @staticmethod
+    def trimmed(codes):
+        """Without the silence at both ends."""
+        return codes[10 : len(codes) - 15] if len(codes) > 60 else codes
+
+    def fragment(self, text):
+        return [BOS] + self.prefixed.encode(text)
+
+    def audio(self, entry):
+        return (self.codes[entry["id"]] + self.first).tolist()
+
+    def prefix(self, entry, named):
+        """Everything before the text to say, as the command builds it."""
+        system = self.prompts["with_spk"].replace("{}", SPEAKER) if named else self.prompts["wo_spk"]
+        ids = [BOS, START] + self.fragment("system\n" + system) + [END, START] + self.fragment("human\n")
+        ids += self.text.encode(entry["text"]) + [END, START] + self.fragment("assistant\n") + self.audio(entry)
+        return ids + [END, START] + self.fragment("human\n")
+
+    def said(self, text):
+        """Ids of the text, and of it with the start of the answer."""
+        ids = self.text.encode(text)
+        return ids, ids + [END, START] + self.fragment("assistant\n")
+
+    def damaged(self, codes, share):
+        """History with wrong codes in it, against drift."""
+        changed = self.draw.random(len(codes)) < share
+        low = self.draw.integers(0, LINGUISTIC_CODES, len(codes))
+        high = self.draw.integers(LINGUISTIC_CODES, LINGUISTIC_CODES + SEMANTIC_CODES, len(codes))
+        return np.where(changed, np.where(np.arange(len(codes)) % 5 < 2, low, high), codes)
+
+    def batch(self, size):
+        """Ids, targets (-100 where nothing is learnt), and where text and audio lie in each row."""
+        rows = []
+        for _ in range(size):
+            chance = self.draw.random()
+            kind = self.answers if chance < 0.35 else self.questions if chance < 0.6 else self.generic
+            entry = self.random.choice(kind)
+            tag = self.random.choice(TAGS) if self.draw.random() < 0.08 else ""
+            text, start = self.said(tag + entry["text"])
+            codes = self.codes[entry["id"]]
+            seen = self.damaged(codes, 0.12 if self.draw.random() < 0.7 else 0.0)
+            rows.append((start, len(text), codes, start + (seen + self.first).tolist() + [END]))
+        longest = max(len(row[3]) for row in rows)
+        ids = torch.zeros(size, longest, dtype=torch.long)
+        targets = torch.full((size, longest - 1), -100)
+        for index, (start, _, codes, row) in enumerate(rows):
+            ids[index, : len(row)] = torch.tensor(row)
+            targets[index, len(start) - 1 : len(row) - 1] = torch.tensor((codes + self.first).tolist() + [END])
+        return ids, targets, [(len(start), count, len(codes)) for start, count, codes, _ in rows]
+
+
+def guidance(weights, places, prefix):
+    """How far the guided heads look from the diagonal between audio and text."""
+    total, count = 0, 0
+    for layer in filter(lambda w: w is not None, weights):
+        for index, (start, text, audio) in enumerate(places):
+            seen = layer[index, :, start : start + audio, prefix : prefix + text]
+            rows = torch.arange(audio)[:, None] / audio
+            columns = (torch.arange(text)[None] + 0.5) / text
+            penalty = 1 - torch.exp(-((rows - columns) ** 2) / (2 * 0.08**2))
+            total = total + ((seen * penalty).sum(-1) + 0.5 * (1 - seen.sum(-1))).mean()
+            count += 1
+    return total / count
+
+
+def train(work, minutes, seed=0):
+    torch.manual_seed(seed)
+    data = Utterances(work, seed)
+    (work / "prompt.json").write_text(json.dumps({"id": data.default["id"], "text": data.default["text"]}))
+    net = Step1(data.text.get_piece_size(), 224, 7, 1, 640, 6)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.05)
+    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, cfg=net.cfg)
+    for fraction in session:
+        for group in optimizer.param_groups:
+            group["lr"] = 1.5e-3 * min(1, (session.step_count + 1) / 200) * cosine(fraction)
+        if data.draw.random() < 0.7:
+            prefix = data.prefix(data.default, True)
+        else:
+            short = [entry for entry in data.random.sample(data.generic, 8) if entry["sec"] < 3.2]
+            prefix = data.prefix(data.random.choice(short or [data.default]), False)
+        ids, targets, places = data.batch(20)
+        strength = max(0.0, 1 - fraction / 0.6)
+        with torch.autocast("cpu", torch.bfloat16):
+            past = net(torch.tensor([prefix]))[1]
+            states, _, weights = net(ids[:, :-1], past, GUIDED if strength > 0 else None)
+        learnt = targets != -100
+        loss = net.loss(states[learnt], targets[learnt]).mean()
+        figures = {"cross_entropy": loss}
+        if strength > 0:
+            figures["guidance"] = guidance(weights, places, len(prefix))
+            loss = loss + 0.5 * strength * figures["guidance"]
+        session.update(loss, **figures)

@@ -1,0 +1,55 @@
+"""Codes of every utterance of the corpus, and their 2:3 interleaving."""
+
+import numpy as np
+import torch
+
+from . import features
+from .encoders import LINGUISTIC_CODES, Linguistic, Semantic
+from .features import Corpus
+
+
+class Tokenizer:
+    """The two trained encoders."""
+
+    def __init__(self, work, phones):
+        one = torch.load(work.checkpoint("linguistic"), weights_only=False)
+        two = torch.load(work.checkpoint("semantic"), weights_only=False)
+        self.linguistic, self.semantic = Linguistic(phones), Semantic(phones)
+        self.linguistic.load_state_dict(one["net"])
+        self.semantic.load_state_dict(two["net"], strict=False)
+        self.linguistic.shift, self.linguistic.scale = one["cmvn"]
+        self.books = one["book"], two["book"]
+
+    @torch.no_grad()
+    def __call__(self, samples):
+        """Linguistic and semantic codes of samples at 16 kHz."""
+        samples = features.normalized(samples)
+        rows = torch.tensor(features.linguistic(samples))[None]
+        if rows.shape[1] == 0:
+            return np.zeros(0, np.int16), np.zeros(0, np.int16)
+        one = self.linguistic(self.linguistic.normalize(rows))[0]
+        mel = torch.tensor(features.semantic(samples))[None]
+        two = self.semantic(mel, torch.tensor([((mel.shape[1] + 1) // 2 + 1) // 2]))[0]
+        codes = [torch.cdist(states, book).argmin(1) for states, book in zip((one, two), self.books)]
+        return tuple(code.numpy().astype(np.int16) for code in codes)
+
+
+def interleaved(linguistic, semantic):
+    """Two linguistic codes, three semantic ones (offset by the first codebook), and so on."""
+    groups = min(len(linguistic) // 2, len(semantic) // 3)
+    if groups == 0:
+        return np.zeros(0, np.int64)
+    columns = [linguistic[i : 2 * groups : 2] for i in range(2)]
+    columns += [semantic[i : 3 * groups : 3].astype(np.int64) + LINGUISTIC_CODES for i in range(3)]
+    return np.stack(columns, 1).reshape(-1).astype(np.int64)
+
+
+def build(work):
+    corpus = Corpus(work)
+    tokenizer = Tokenizer(work, corpus.phone_count)
+    arrays = {}
+    for index, entry in enumerate(corpus.entries):
+        arrays[f"l{entry['id']}"], arrays[f"s{entry['id']}"] = tokenizer(corpus.samples16(entry))
+        if index % 1000 == 0:
+            print(f"tokens {index} of {len(corpus.entries)}", flush=True)
+    np.savez(work / "tokens.npz", **arrays)
