@@ -23,7 +23,7 @@ def main():
     parser.add_argument("stage", choices=stages + ["export", "curves"])
     parser.add_argument("--work", default=".build/training", help="folder of everything that is made")
     parser.add_argument("--minutes", type=float, help="budget of a training, earlier runs included")
-    parser.add_argument("--sentences", type=int, default=3200, help="generated sentences of the corpus")
+    parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="Models/pocket", help="where export writes")
     options = parser.parse_args()

@@ -171,7 +171,7 @@ class SemanticGraph(nn.Module):
 
 def semantic(work, out):
     trained = state(work, "semantic")
-    net = Semantic(Corpus(work).phone_count)
+    net = Semantic(trained["net"]["head.weight"].shape[0] // 2)
     net.load_state_dict(trained["net"], strict=False)
     graph = SemanticGraph(net, trained["book"])
     path = folder(out, "Step-Audio-Tokenizer") / "speech_tokenizer_v1.onnx"

@@ -97,7 +97,7 @@ class Utterances:
         rows = []
         for _ in range(size):
             chance = self.draw.random()
-            kind = self.answers if chance < 0.35 else self.questions if chance < 0.6 else self.generic
+            kind = self.answers if chance < 0.2 else self.questions if chance < 0.35 else self.generic
             entry = self.random.choice(kind)
             tag = self.random.choice(TAGS) if self.draw.random() < 0.08 else ""
             text, start = self.said(tag + entry["text"])

@@ -11,10 +11,11 @@ from .features import Corpus
 class Tokenizer:
     """The two trained encoders."""
 
-    def __init__(self, work, phones):
+    def __init__(self, work):
         one = torch.load(work.checkpoint("linguistic"), weights_only=False)
         two = torch.load(work.checkpoint("semantic"), weights_only=False)
-        self.linguistic, self.semantic = Linguistic(phones), Semantic(phones)
+        phones = [part["net"]["head.weight"].shape[0] // 2 for part in (one, two)]
+        self.linguistic, self.semantic = Linguistic(phones[0]), Semantic(phones[1])
         self.linguistic.load_state_dict(one["net"])
         self.semantic.load_state_dict(two["net"], strict=False)
         self.linguistic.shift, self.linguistic.scale = one["cmvn"]
@@ -46,7 +47,7 @@ def interleaved(linguistic, semantic):
 
 def build(work):
     corpus = Corpus(work)
-    tokenizer = Tokenizer(work, corpus.phone_count)
+    tokenizer = Tokenizer(work)
     arrays = {}
     for index, entry in enumerate(corpus.entries):
         arrays[f"l{entry['id']}"], arrays[f"s{entry['id']}"] = tokenizer(corpus.samples16(entry))
