@@ -3,7 +3,6 @@
 #include "kernel_table.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 int sa_best_level(void) {
@@ -19,20 +18,13 @@ int sa_best_level(void) {
   return SA_PORTABLE;
 }
 
-static atomic_int current_level = -1;
+static _Thread_local int thread_level = -1;
 
-int sa_level(void) {
-  int level = atomic_load_explicit(&current_level, memory_order_relaxed);
-  if (level < 0) {
-    level = sa_best_level();
-    atomic_store_explicit(&current_level, level, memory_order_relaxed);
-  }
-  return level;
-}
+int sa_level(void) { return thread_level < 0 ? sa_best_level() : thread_level; }
 
 void sa_set_level(int level) {
   int best = sa_best_level();
-  atomic_store(&current_level, level < SA_PORTABLE ? SA_PORTABLE : level > best ? best : level);
+  thread_level = level < SA_PORTABLE ? -1 : level > best ? best : level;
 }
 
 static const struct sa_table *table(void) {

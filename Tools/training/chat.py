@@ -67,9 +67,16 @@ class Conversations:
             if entry["kind"] == "q" and entry["id"] in self.codes:
                 self.recordings.setdefault(entry["text"], []).append((entry["voice"], entry["id"]))
         fixed = {w for line in domain.FIXED for w in line[1:]}
-        free = [w for w in self.answers if w not in fixed and w not in domain.OFF_TOPIC and w[0].isascii()]
+        shown = fixed | set(domain.OFF_TOPIC) | set(domain.DEMONSTRATED)
+        free = [w for w in self.answers if w not in shown and w[0].isascii()]
         self.held = set(self.random.sample(sorted(free), 60))
-        self.held_ids = {i for found in self.recordings.values() for _, i in found if i % 25 == 3}
+        self.held_ids = {
+            i
+            for text, found in self.recordings.items()
+            if text not in domain.DEMONSTRATED
+            for _, i in found
+            if i % 25 == 3
+        }
         self.typed = sorted(set(self.answers) - self.held)
         self.spoken = sorted(set(self.recordings) - self.held)
         self.fixed = sorted(fixed)

@@ -1,5 +1,21 @@
 """The everyday domain: what the pocket chat model is asked, in every wording, and what it answers."""
 
+# Questions whose recordings go into the bundle; none of them is held out.
+DEMONSTRATED = [
+    "What is the capital of France?",
+    "What is your name?",
+    "What color is the sky?",
+    "What is the opposite of hot?",
+    "What day comes after Monday?",
+    "How many days are in a week?",
+    "What is three plus four?",
+    "What does the cat say?",
+    "How do you spell cat?",
+    "What is the capital of Japan?",
+    "Good morning.",
+    "What is the weather today?",
+]
+
 NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty"

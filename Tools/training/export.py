@@ -21,20 +21,6 @@ from .paths import RATE
 
 CONFIGURATIONS = pathlib.Path(__file__).parent / "configurations"
 PARAFORMER = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online"
-RECORDED = [
-    "What is the capital of France?",
-    "What is your name?",
-    "What color is the sky?",
-    "What is the opposite of hot?",
-    "What day comes after Monday?",
-    "How many days are in a week?",
-    "What is three plus four?",
-    "What does the cat say?",
-    "How do you spell cat?",
-    "What is the capital of Japan?",
-    "Good morning.",
-    "What is the weather today?",
-]
 
 
 def folder(*parts):
@@ -245,15 +231,16 @@ def language_model(work, name, target):
 
 
 def speakers(work, out):
-    """The default voice's prompt, trimmed as the recipe of the published voices trims."""
+    """Each voice's prompt, trimmed as the recipe of the published voices trims; the first is the default."""
     target, corpus = folder(out, "speakers"), Corpus(work)
-    chosen = json.loads((work / "prompt.json").read_text())
-    entry = next(entry for entry in corpus.entries if entry["id"] == chosen["id"])
-    samples = corpus.samples(entry)
-    _, (start, end) = librosa.effects.trim(samples, top_db=20, frame_length=700, hop_length=175)
-    write_wav(target / "Hibari_prompt.wav", np.round(samples[max(0, start - 1100) : end + 4800] * 32767))
-    registry = json.dumps({"Hibari": chosen["text"]}, ensure_ascii=False, indent=2)
-    (target / "speakers_info.json").write_text(registry)
+    chosen = json.loads((work / "prompts.json").read_text())
+    entries = {entry["id"]: entry for entry in corpus.entries}
+    for name, prompt in chosen.items():
+        samples = corpus.samples(entries[prompt["id"]])
+        _, (start, end) = librosa.effects.trim(samples, top_db=20, frame_length=700, hop_length=175)
+        write_wav(target / f"{name}_prompt.wav", np.round(samples[max(0, start - 1100) : end + 4800] * 32767))
+    registry = {name: prompt["text"] for name, prompt in chosen.items()}
+    (target / "speakers_info.json").write_text(json.dumps(registry, ensure_ascii=False, indent=2))
 
 
 def questions(work, out):
@@ -261,7 +248,7 @@ def questions(work, out):
     target, corpus = folder(out, "questions"), Corpus(work)
     answers = {text: answer for wordings, answer in domain.english() for text in wordings}
     listed = []
-    for text in RECORDED:
+    for text in domain.DEMONSTRATED:
         entry = next(e for e in corpus.entries if e["text"] == text and e["voice"] == "hib")
         name = "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-") + ".wav"
         write_wav(target / name, corpus.arrays(entry)["a"])

@@ -269,13 +269,16 @@ class Flow(nn.Module):
 
 
 class Pieces:
-    """Random pieces of one length from the main voice's utterances."""
+    """Random pieces of one length: half of them in the main voice, the rest in all others alike."""
 
     def __init__(self, work, draw):
         self.corpus, self.draw, self.cache = Corpus(work), draw, {}
         self.tokens = work.tokens()
-        entries = [entry for entry in self.corpus.split()[0] if entry["al"] and entry["sec"] > 1.2]
-        self.entries = entries
+        entries = [e for e in self.corpus.split()[0] if e["sec"] > 1.2 and e["id"] in self.tokens]
+        self.entries = [entry for entry in entries if entry["al"]]
+        self.voices = [self.entries]
+        for voice in sorted({entry["voice"] for entry in entries if not entry["al"]}):
+            self.voices.append([entry for entry in entries if entry["voice"] == voice])
         self.frames = frame_count(GROUPS * 5)
 
     def utterance(self, entry):
@@ -286,8 +289,12 @@ class Pieces:
         return self.cache[entry["id"]]
 
     def piece(self):
+        """Tokens, mel, and the voice's index."""
         while True:
-            tokens, mel = self.utterance(self.entries[int(self.draw.integers(len(self.entries)))])
+            main = len(self.voices) == 1 or self.draw.random() < 0.5
+            voice = 0 if main else int(self.draw.integers(1, len(self.voices)))
+            entries = self.voices[voice]
+            tokens, mel = self.utterance(entries[int(self.draw.integers(len(entries)))])
             groups = len(tokens) // 5
             if groups < GROUPS:
                 # A short utterance is said again until the piece is full.
@@ -301,11 +308,20 @@ class Pieces:
             first = int(round(start * 0.12 * RATE / HOP))
             part = mel[:, first : first + self.frames].float()
             if part.shape[1] == self.frames:
-                return tokens[start * 5 : (start + GROUPS) * 5], part
+                return tokens[start * 5 : (start + GROUPS) * 5], part, voice
 
     def batch(self, size):
-        tokens, mels = zip(*[self.piece() for _ in range(size)])
-        return torch.stack(tokens), torch.stack(mels)
+        tokens, mels, voices = zip(*[self.piece() for _ in range(size)])
+        return torch.stack(tokens), torch.stack(mels), voices
+
+    def embeddings(self, work, count=60):
+        """Speaker embeddings of some utterances of each voice: any of them may stand for it."""
+        net = speaker.load(work)
+
+        def embed(entry):
+            return speaker.embed(net, self.corpus.samples16(entry))
+
+        return [F.normalize(torch.stack([embed(entry) for entry in found[:count]])) for found in self.voices]
 
     def mean_sounds(self, count=2500):
         """A start for the token embeddings: the principal parts of the mean cepstra around each token."""
@@ -343,9 +359,7 @@ def train(work, minutes, seed=1):
         net.input_embedding.weight.copy_(pieces.mean_sounds())
         net.length_regulator.model[12].bias.copy_(pieces.mean_frame())
         net.decoder["estimator"].final_proj.bias.copy_(pieces.mean_frame())
-        voice = speaker.load(work)
-        embeddings = [speaker.embed(voice, pieces.corpus.samples16(entry)) for entry in pieces.entries[:200]]
-        embeddings = F.normalize(torch.stack(embeddings))
+        embeddings = pieces.embeddings(work)
     decoder = list(net.decoder.parameters())
     names = {id(parameter) for parameter in decoder}
     encoder = [parameter for parameter in net.parameters() if id(parameter) not in names]
@@ -359,7 +373,7 @@ def train(work, minutes, seed=1):
         warm = min(1, (session.step_count + 1) / 100)
         optimizer.param_groups[0]["lr"] = (2e-3 * (1 - 0.5 * fraction) if first else rate) * warm
         optimizer.param_groups[1]["lr"] = rate * min(1, max(0, session.now - alone) * 2 + 0.02)
-        tokens, mel = pieces.batch(10 if first else 5)
+        tokens, mel, voices = pieces.batch(10 if first else 5)
         with torch.autocast("cpu", torch.bfloat16):
             mean = net.mean(tokens, pieces.frames)
         mean = mean.float()
@@ -367,7 +381,8 @@ def train(work, minutes, seed=1):
         if first:
             session.update(distance, mean=distance)
             continue
-        velocity = matching(net, draw, mean, mel, embeddings)
+        known = torch.stack([embeddings[v][int(draw.integers(len(embeddings[v])))] for v in voices])
+        velocity = matching(net, draw, mean, mel, known)
         session.update(distance + velocity, mean=distance, velocity=velocity)
 
 
@@ -380,7 +395,7 @@ def matching(net, draw, mean, mel, embeddings):
             count = int(draw.integers(0, frames * 0.5))
             condition[index, :, :count] = mel[index, :, :count]
     keep = torch.tensor(draw.random(size) > 0.2).float()
-    voice = net.spk_embed_affine_layer(embeddings[torch.tensor(draw.integers(len(embeddings), size=size))])
+    voice = net.spk_embed_affine_layer(embeddings)
     t = 1 - torch.cos(torch.tensor(draw.random(size)).float() * math.pi / 2)
     noise = torch.randn_like(mel)
     state = (1 - (1 - 1e-6) * t[:, None, None]) * noise + t[:, None, None] * mel

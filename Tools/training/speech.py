@@ -20,7 +20,7 @@ from .step1 import BOS, END, START, Step1, encoder, write_vocabulary
 from .tokens import interleaved
 
 PROMPTS = pathlib.Path(__file__).parents[2] / "Sources/SpeechSynthesis/Resources/system_prompts.json"
-SPEAKER = "Hibari"
+SPEAKERS = {"Hibari": "hib", "Sally": "slt", "Robert": "rms", "Alan": "awb"}
 TAGS = ["(高兴1)", "(英文)", "(慢速1)", "(快速1)", "(悲伤1)", "(高兴2)(英文)", "(快速2)"]
 STYLES = """高兴1 高兴2 生气1 生气2 悲伤1 撒娇1 中文 英文 韩语 日语 四川话 粤语 广东话 慢速1 慢速2 快速1 快速2
 RAP 哼唱""".split()
@@ -54,13 +54,18 @@ class Utterances:
         self.prefixed = sentencepiece.SentencePieceProcessor(model_file=str(work / "speech.model"))
         self.first = self.text.piece_to_id("<audio_0>")
         tokens = work.tokens()
-        entries = [entry for entry in Corpus(work).entries if entry["al"]]
-        self.codes = {entry["id"]: self.trimmed(interleaved(*tokens[entry["id"]])) for entry in entries}
+        everything = [entry for entry in Corpus(work).entries if entry["id"] in tokens]
+        self.codes = {entry["id"]: self.trimmed(interleaved(*tokens[entry["id"]])) for entry in everything}
+        entries = [entry for entry in everything if entry["al"]]
         kinds = {kind: [entry for entry in entries if entry["kind"] == kind] for kind in ("ans", "q", "gen")}
         self.answers, self.questions = kinds["ans"], kinds["q"]
         self.held, self.generic = kinds["gen"][:40], kinds["gen"][40:]
-        short = sorted((e for e in self.generic if 1.8 < e["sec"] < 2.4), key=lambda e: e["id"])
-        self.default = short[3]
+        short = [e for e in everything if e["kind"] == "gen" and 1.8 < e["sec"] < 3.2 and len(self.codes[e["id"]]) > 40]
+        self.prompters = sorted(short, key=lambda e: e["id"])
+        self.named = {
+            name: [e for e in self.prompters if e["voice"] == voice and e["sec"] < 2.6][3]
+            for name, voice in SPEAKERS.items()
+        }
 
     @staticmethod
     def trimmed(codes):
@@ -73,9 +78,13 @@ class Utterances:
     def audio(self, entry):
         return (self.codes[entry["id"]] + self.first).tolist()
 
-    def prefix(self, entry, named):
-        """Everything before the text to say, as the command builds it."""
-        system = self.prompts["with_spk"].replace("{}", SPEAKER) if named else self.prompts["wo_spk"]
+    def prefix(self):
+        """Everything before the text to say, as the command builds it: a known voice, or one to clone."""
+        if self.draw.random() < 0.7:
+            chosen = "Hibari" if self.draw.random() < 0.6 else self.random.choice(list(SPEAKERS))
+            entry, system = self.named[chosen], self.prompts["with_spk"].replace("{}", chosen)
+        else:
+            entry, system = self.random.choice(self.prompters), self.prompts["wo_spk"]
         ids = [BOS, START] + self.fragment("system\n" + system) + [END, START] + self.fragment("human\n")
         ids += self.text.encode(entry["text"]) + [END, START] + self.fragment("assistant\n") + self.audio(entry)
         return ids + [END, START] + self.fragment("human\n")
@@ -130,18 +139,15 @@ def guidance(weights, places, prefix):
 def train(work, minutes, seed=0):
     torch.manual_seed(seed)
     data = Utterances(work, seed)
-    (work / "prompt.json").write_text(json.dumps({"id": data.default["id"], "text": data.default["text"]}))
+    chosen = {name: {"id": entry["id"], "text": entry["text"]} for name, entry in data.named.items()}
+    (work / "prompts.json").write_text(json.dumps(chosen))
     net = Step1(data.text.get_piece_size(), 224, 7, 1, 640, 6)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.05)
     session = Session(work, "speech", minutes, net, optimizer, decay=0.998, cfg=net.cfg)
     for fraction in session:
         for group in optimizer.param_groups:
             group["lr"] = 1.5e-3 * min(1, (session.step_count + 1) / 200) * cosine(fraction)
-        if data.draw.random() < 0.7:
-            prefix = data.prefix(data.default, True)
-        else:
-            short = [entry for entry in data.random.sample(data.generic, 8) if entry["sec"] < 3.2]
-            prefix = data.prefix(data.random.choice(short or [data.default]), False)
+        prefix = data.prefix()
         ids, targets, places = data.batch(20)
         strength = max(0.0, 1 - fraction / 0.6)
         with torch.autocast("cpu", torch.bfloat16):

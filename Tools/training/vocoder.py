@@ -10,6 +10,7 @@ import librosa
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.signal import resample_poly
 from torch import nn
 
 from .features import Corpus
@@ -146,13 +147,16 @@ class Vocoder(nn.Module):
         return torch.clamp(torch.istft(wave, 16, 4, 16, self.window, center=True), -0.99, 0.99)
 
 
-def frame_pitch(pitch, frames):
-    """The teacher's pitch (every 12.5 ms) at the mel frames; 0 where it is unvoiced."""
-    times = (np.arange(frames) + 0.5) * HOP / RATE
+SHIFTS = [(2, 3), (4, 5), (6, 5), (3, 2)]  # up, down: longer is lower
+
+
+def frame_pitch(pitch, frames, stretch=1.0):
+    """The teacher's pitch (every 12.5 ms) at the mel frames of a copy `stretch` times as long; 0 where unvoiced."""
+    times = (np.arange(frames) + 0.5) * HOP / RATE / stretch
     index = np.clip((times / 0.0125 - 0.5).round().astype(int), 0, len(pitch) - 1)
-    found = pitch[index].copy()
+    found = pitch[index] / stretch
     found[found < 40] = 0
-    return found
+    return found.astype(np.float32)
 
 
 RESOLUTIONS = [(2048, 512), (1024, 256), (512, 128), (256, 64)]
@@ -173,7 +177,8 @@ def spectral_loss(wanted, heard):
 def train(work, minutes, seed=0):
     corpus, draw = Corpus(work), np.random.default_rng(seed)
     torch.manual_seed(seed)
-    entries = [entry for entry in corpus.split()[0] if entry["al"] and entry["sec"] > 0.6]
+    usable = [entry for entry in corpus.split()[0] if entry["sec"] > 0.8]
+    entries, others = ([e for e in usable if bool(e["al"]) == aligned] for aligned in (True, False))
     net, cache = Vocoder(), {}
     predictor = list(net.f0_predictor.parameters())
     names = {id(parameter) for parameter in predictor}
@@ -183,15 +188,32 @@ def train(work, minutes, seed=0):
     )
     session = Session(work, "vocoder", minutes, net, optimizer, decay=0.998, clip=5.0)
 
-    def piece():
+    def aligned():
+        """The main voice, or a higher or lower copy of it: samples, mel, pitch."""
         entry = entries[int(draw.integers(len(entries)))]
-        if entry["id"] not in cache:
+        shift = SHIFTS[int(draw.integers(len(SHIFTS)))] if draw.random() < 0.4 else (1, 1)
+        key = entry["id"], shift
+        if key not in cache:
             arrays = corpus.arrays(entry)
-            frames = len(arrays["a"]) // HOP
-            samples = torch.tensor(arrays["a"][: frames * HOP].astype(np.float32) / 32768)
-            pitch = torch.tensor(frame_pitch(arrays["f0"], frames))
-            cache[entry["id"]] = samples, mel_spectrogram(samples[None])[0], pitch
-        return cache[entry["id"]]
+            samples = arrays["a"].astype(np.float32) / 32768
+            samples = resample_poly(samples, *shift).astype(np.float32) if shift[0] != shift[1] else samples
+            frames = len(samples) // HOP
+            samples = torch.tensor(samples[: frames * HOP])
+            pitch = torch.tensor(frame_pitch(arrays["f0"], frames, shift[0] / shift[1]))
+            cache[key] = samples, mel_spectrogram(samples[None])[0], pitch
+        return cache[key]
+
+    def piece():
+        """Where no teacher tells the pitch, the predictor does."""
+        if not others or draw.random() < 0.6:
+            return aligned()
+        entry = others[int(draw.integers(len(others)))]
+        samples = torch.tensor(corpus.samples(entry))
+        samples = samples[: len(samples) // HOP * HOP]
+        mel = mel_spectrogram(samples[None])[0]
+        with torch.no_grad():
+            pitch = net.f0_predictor(mel[None])[0]
+        return samples, mel, torch.where(pitch > 40, pitch, 0)
 
     for fraction in session:
         rate = 8e-4 * min(1, (session.step_count + 1) / 100) * cosine(max(0, 2 * fraction - 1), 0.05)
@@ -208,7 +230,7 @@ def train(work, minutes, seed=0):
         mel = torch.clamp(mel + torch.log(gain)[:, :, None], min=math.log(1e-5))
         heard = net(mel, pitch)
         distance = (mel_spectrogram(heard) - mel_spectrogram(samples)).abs().mean()
-        _, whole, wanted = piece()
+        _, whole, wanted = aligned()
         shift = math.log(10) * float(draw.uniform(-0.6, 0.3))
         error = (net.f0_predictor(whole[None] + shift) - wanted[None]).abs().mean()
         loss = spectral_loss(samples, heard) + 2 * distance + error / 50

@@ -15,9 +15,9 @@ enum sa_type { SA_FLOAT32 = 0, SA_BFLOAT16 = 1 };
 
 /// The best level this processor runs.
 int sa_best_level(void);
-/// The level in use (the best one unless `sa_set_level` chose another).
+/// The level the calling thread uses (the best one unless `sa_set_level` chose another).
 int sa_level(void);
-/// Chooses a level for the whole process; levels above the best are lowered to it. For tests.
+/// Chooses a level, at most the best, for the calling thread; a negative one restores the best. For tests.
 void sa_set_level(int level);
 
 /// C[m,n] = alpha * A[m,k] B + bias, or C += alpha * A B when `accumulate` is true.

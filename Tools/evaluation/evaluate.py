@@ -1,0 +1,128 @@
+"""Measures a bundle from outside: what Whisper tiny.en hears of its speech, and what it answers.
+
+Usage: evaluate.py [--command stepaudio] [--models FOLDER] [--sentences FILE] [--keep FOLDER]
+
+Prints a table in Markdown. Sentences are those of sentences.txt, which no training has seen; questions and answers are
+those of the bundle's questions/questions.json.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import tempfile
+
+from faster_whisper import WhisperModel
+
+from transcribe import model_directory
+
+HERE = pathlib.Path(__file__).parent
+DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split())) | {"10": "ten"}
+
+
+def words(text):
+    """Lower-case words; single digits are spelled out, as the texts spell them."""
+    found = re.sub(r"[^a-z0-9' ]", " ", text.lower()).split()
+    return [DIGITS.get(word, word) for word in found]
+
+
+def errors(said, heard):
+    """Words to put in, take out or change."""
+    row = list(range(len(heard) + 1))
+    for i, one in enumerate(said, 1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(heard, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (one != other))
+    return row[-1]
+
+
+class Listener:
+    """Whisper tiny.en, and the command under test."""
+
+    def __init__(self, command, models, folder):
+        self.model = WhisperModel(str(model_directory()), device="cpu", compute_type="float32", cpu_threads=2)
+        self.command, self.models, self.folder = command, models, pathlib.Path(folder)
+        self.factors = []
+
+    def run(self, *arguments):
+        """The command's JSON, or None when it fails."""
+        line = [self.command, *arguments, "--models", str(self.models), "--json", "--quiet"]
+        done = subprocess.run(line, capture_output=True, text=True)
+        if done.returncode:
+            print(f"failed: {arguments}: {done.stderr.strip()}")
+            return None
+        found = json.loads(done.stdout)
+        self.factors += [found["real_time_factor"]] if "real_time_factor" in found else []
+        return found
+
+    def heard(self, path):
+        segments, _ = self.model.transcribe(str(path), language="en", beam_size=5, temperature=0.0)
+        return " ".join(segment.text.strip() for segment in segments)
+
+    def rate(self, name, texts, speak):
+        """Word errors in percent over texts that `speak(text, path)` makes audible."""
+        wrong = total = 0
+        for index, text in enumerate(texts):
+            path = self.folder / f"{name}-{index:03d}.wav"
+            speak(text, path)
+            heard = self.heard(path) if path.exists() else ""
+            wrong += errors(words(text), words(heard))
+            total += len(words(text))
+            with open(self.folder / f"{name}.txt", "a", encoding="utf-8") as file:
+                file.write(f"{text}\t{heard}\n")
+        return round(100 * wrong / total, 1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = HERE.parents[1]
+    parser.add_argument("--command", default=str(root / ".build/release/stepaudio"))
+    parser.add_argument("--models", default=root / "Models/pocket", type=pathlib.Path)
+    parser.add_argument("--sentences", default=HERE / "sentences.txt", type=pathlib.Path)
+    parser.add_argument("--keep", help="folder that keeps the sounds and what was heard")
+    options = parser.parse_args()
+    folder = options.keep or tempfile.mkdtemp()
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    listener = Listener(options.command, options.models, folder)
+    questions = json.loads((options.models / "questions/questions.json").read_text())
+    recordings = {entry["text"]: options.models / "questions" / entry["recording"] for entry in questions}
+
+    def say(text, path):
+        listener.run("say", text, "-o", str(path))
+
+    def copy(text, path):
+        tokens = listener.run("encode", str(recordings[text]))
+        listener.run("decode", "".join(f"<audio_{i}>" for i in tokens["ids"]), "-o", str(path))
+
+    def original(text, path):
+        path.write_bytes(recordings[text].read_bytes())
+
+    def right(ask):
+        answers = [(ask(entry) or {}).get("text") == entry["answer"] for entry in questions]
+        return f"{sum(answers)} of {len(answers)}"
+
+    asked = [entry["text"] for entry in questions]
+    greedy = ["--temperature", "0"]
+    rows = [
+        ("typed questions answered rightly", right(lambda e: listener.run("chat", e["text"], *greedy))),
+        (
+            "recorded questions answered rightly",
+            right(lambda e: listener.run("chat", "--audio", str(recordings[e["text"]]), *greedy)),
+        ),
+        ("word errors: recordings as they are", f"{listener.rate('original', asked, original)} %"),
+        ("word errors: encoded and decoded", f"{listener.rate('copy', asked, copy)} %"),
+        ("word errors: spoken answers", f"{listener.rate('answers', [e['answer'] for e in questions], say)} %"),
+        (
+            "word errors: free sentences",
+            f"{listener.rate('free', options.sentences.read_text().splitlines(), say)} %",
+        ),
+        ("real-time factor, median", f"{statistics.median(listener.factors):.2f}"),
+    ]
+    print("| measure | value |\n| --- | --- |")
+    for name, value in rows:
+        print(f"| {name} | {value} |")
+
+
+main()
