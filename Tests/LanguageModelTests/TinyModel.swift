@@ -20,9 +20,11 @@ enum TinyModel {
     }
 
     static func make(
-        seed: UInt64 = 1, precision: WeightPrecision = .fp32, damaged: String? = nil
+        seed: UInt64 = 1, precision: WeightPrecision = .fp32, damaged: String? = nil,
+        context: Int = 400
     ) throws -> Step1Model {
-        let c = configuration
+        var c = configuration
+        c.maximumSequenceLength = context
         var generator = SeededGenerator(seed: seed)
         var tensors: [String: StoredTensor] = [:]
         func add(_ name: String, _ shape: [Int], scale: Float, offset: Float = 0) throws {
