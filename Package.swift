@@ -30,13 +30,16 @@ let package = Package(
         .target(name: "AudioSignal", dependencies: ["TensorCore"]),
         .target(name: "SpeechTokenizer", dependencies: core),
         .target(name: "LanguageModel", dependencies: core),
+        .target(name: "RemoteLanguageModel", dependencies: ["LanguageModelInterface"]),
         .target(
             name: "SpeechSynthesis", dependencies: core,
             resources: [.embedInCode("Resources/system_prompts.json")]
         ),
         .target(
             name: "StepAudio",
-            dependencies: core + ["SpeechTokenizer", "LanguageModel", "SpeechSynthesis"]
+            dependencies: core + [
+                "SpeechTokenizer", "LanguageModel", "RemoteLanguageModel", "SpeechSynthesis",
+            ]
         ),
         .executableTarget(
             name: "StepAudioCommand",
@@ -50,12 +53,18 @@ let package = Package(
         .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),
         .testTarget(name: "SpeechTokenizerTests", dependencies: core + ["SpeechTokenizer"]),
         .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
+        .testTarget(
+            name: "RemoteLanguageModelTests",
+            dependencies: ["RemoteLanguageModel", "LanguageModelInterface", "StubServer"]),
+        .target(name: "StubServer", path: "Tests/StubServer"),
         .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
         .testTarget(
-            name: "StepAudioTests", dependencies: core + ["StepAudio"], exclude: ["Resources"]),
+            name: "StepAudioTests",
+            dependencies: core + ["StepAudio", "LanguageModel", "StubServer"],
+            exclude: ["Resources"]),
         .testTarget(
             name: "StepAudioCommandTests",
-            dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand"]
+            dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand", "StubServer"]
         ),
     ],
     swiftLanguageModes: [.v6]

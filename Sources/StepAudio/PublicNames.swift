@@ -2,6 +2,7 @@
 
 import AudioSignal
 import LanguageModelInterface
+import RemoteLanguageModel
 import SpeechSynthesis
 import TensorCore
 
@@ -15,3 +16,5 @@ public typealias FinishReason = LanguageModelInterface.FinishReason
 public typealias AudioClip = AudioSignal.AudioClip
 /// Precision of weights in memory.
 public typealias WeightPrecision = TensorCore.WeightPrecision
+/// Where a chat model is served, and how it is asked.
+public typealias ChatServer = RemoteEngine.Options

@@ -18,6 +18,8 @@ public enum StepAudioError: Error, Equatable, CustomStringConvertible {
     case generationFailed(stage: String, reason: String)
     /// A generation was cancelled.
     case cancelled(stage: String)
+    /// The server of the chat model did not do its part.
+    case serverFailed(String)
     /// Audio tokens that cannot be used.
     case tokensUnusable(String)
     /// A ratio or another option is out of range.
@@ -46,6 +48,7 @@ public enum StepAudioError: Error, Equatable, CustomStringConvertible {
             "there are no speakers in \(directory); add one with `stepaudio voices add`"
         case .generationFailed(let stage, let reason): "\(stage) failed: \(reason)"
         case .cancelled(let stage): "\(stage) was cancelled"
+        case .serverFailed(let reason): reason
         case .tokensUnusable(let reason): "cannot use the audio tokens: \(reason)"
         case .badOption(let name, let value, let accepted):
             "\(name) is \(value); accepted: \(accepted)"

@@ -15,6 +15,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let bar = ProgressBar(quiet: settings.quiet)
         let checks = await Doctor.examine(
             locations: settings.locations, precision: settings.precision,
+            chatServer: settings.chatServer,
             progress: { stage, completed, total in
                 bar.update(stage: stage, completed: completed, total: total)
             })

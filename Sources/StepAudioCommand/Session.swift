@@ -22,7 +22,7 @@ struct Session {
                 precision: settings.precision,
                 progress: { stage, completed, total in
                     bar.update(stage: stage, completed: completed, total: total)
-                }))
+                }, chatServer: settings.chatServer))
     }
 
     /// Asks one question, prints the answer, writes its speech and extends the conversation.

@@ -51,6 +51,16 @@ struct ModelSettings: ParsableArguments {
     @Option(help: "Chat model directory, instead of the bundle's Step-Audio-Chat.")
     var llm: String?
 
+    @Option(
+        help: """
+            Server of the chat model, such as http://host:8000; several are shared out. The key is \
+            read from STEPAUDIO_LLM_KEY.
+            """)
+    var llmURL: [String] = []
+
+    @Option(help: "Name of the chat model on the server (default: its first).")
+    var llmModel: String?
+
     @Option(help: "Weights in memory: auto, fp32 or bf16 (int8 and int4 are not built yet).")
     var precision: String?
 
@@ -68,6 +78,17 @@ struct ModelSettings: ParsableArguments {
 
     @Flag(help: "Print stage timings and the real-time factor to standard error.")
     var verbose = false
+
+    /// The server that the flags or the environment name; addresses in the variable are separated by
+    /// commas.
+    private var chatServer: ChatServer? {
+        let named = (Environment.value("LLM_URL") ?? "").split(separator: ",").map(String.init)
+        let urls = llmURL.isEmpty ? named : llmURL
+        guard !urls.isEmpty else { return nil }
+        return ChatServer(
+            urls: urls, model: llmModel ?? Environment.value("LLM_MODEL"),
+            key: Environment.value("LLM_KEY"))
+    }
 
     /// The settings with the environment's twins filled in.
     func resolved() throws -> ResolvedModelSettings {
@@ -88,6 +109,7 @@ struct ModelSettings: ParsableArguments {
                 tokenizer: tokenizer ?? Environment.value("TOKENIZER"),
                 tts: tts ?? Environment.value("TTS"),
                 llm: llm ?? Environment.value("LLM")),
+            chatServer: chatServer,
             precision: WeightPrecision(rawValue: precisionName),
             seed: try seed ?? Environment.value("SEED", as: UInt64.self) ?? 0,
             json: try json || Environment.flag("JSON"),
@@ -99,6 +121,7 @@ struct ModelSettings: ParsableArguments {
 /// Model settings after flags and environment were joined.
 struct ResolvedModelSettings {
     let locations: ModelLocations
+    let chatServer: ChatServer?
     let precision: WeightPrecision?  // nil: chosen by the memory that is free
     let seed: UInt64
     let json: Bool

@@ -98,6 +98,7 @@ enum Pocket {
             case .text(let piece):
                 text += piece
                 pieces += 1
+            case .speech: break
             case .finished(let answer): finished = answer
             }
         }

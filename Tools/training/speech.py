@@ -1,9 +1,4 @@
-"""The text-to-speech language model: a voice's transcript and tokens, then the text to say, to audio tokens.
-
-Two attention heads are led along the text while the model is young (Tachibana et al., "Efficiently Trainable
-Text-to-Speech System Based on Deep Convolutional Networks with Guided Attention", 2018); without that it learns the
-sound of the voice but not the words.
-"""
+"""The text-to-speech language model: a voice's transcript and tokens, then the text to say, to audio tokens."""
 
 import json
 import pathlib
@@ -24,7 +19,6 @@ SPEAKERS = {"Hibari": "hib", "Sally": "slt", "Robert": "rms", "Alan": "awb"}
 TAGS = ["(高兴1)", "(英文)", "(慢速1)", "(快速1)", "(悲伤1)", "(高兴2)(英文)", "(快速2)"]
 STYLES = """高兴1 高兴2 生气1 生气2 悲伤1 撒娇1 中文 英文 韩语 日语 四川话 粤语 广东话 慢速1 慢速2 快速1 快速2
 RAP 哼唱""".split()
-GUIDED = {1: [2, 3], 2: [2, 3]}  # layers and heads
 
 
 def vocabulary(work, prompts):
@@ -90,9 +84,8 @@ class Utterances:
         return ids + [END, START] + self.fragment("human\n")
 
     def said(self, text):
-        """Ids of the text, and of it with the start of the answer."""
-        ids = self.text.encode(text)
-        return ids, ids + [END, START] + self.fragment("assistant\n")
+        """Ids of the text and of the start of the answer."""
+        return self.text.encode(text) + [END, START] + self.fragment("assistant\n")
 
     def damaged(self, codes, share):
         """History with wrong codes in it, against drift."""
@@ -102,38 +95,24 @@ class Utterances:
         return np.where(changed, np.where(np.arange(len(codes)) % 5 < 2, low, high), codes)
 
     def batch(self, size):
-        """Ids, targets (-100 where nothing is learnt), and where text and audio lie in each row."""
+        """Ids, and targets (-100 where nothing is learnt)."""
         rows = []
         for _ in range(size):
             chance = self.draw.random()
             kind = self.answers if chance < 0.2 else self.questions if chance < 0.35 else self.generic
             entry = self.random.choice(kind)
             tag = self.random.choice(TAGS) if self.draw.random() < 0.08 else ""
-            text, start = self.said(tag + entry["text"])
+            start = self.said(tag + entry["text"])
             codes = self.codes[entry["id"]]
             seen = self.damaged(codes, 0.12 if self.draw.random() < 0.7 else 0.0)
-            rows.append((start, len(text), codes, start + (seen + self.first).tolist() + [END]))
-        longest = max(len(row[3]) for row in rows)
+            rows.append((start, codes, start + (seen + self.first).tolist() + [END]))
+        longest = max(len(row) for _, _, row in rows)
         ids = torch.zeros(size, longest, dtype=torch.long)
         targets = torch.full((size, longest - 1), -100)
-        for index, (start, _, codes, row) in enumerate(rows):
+        for index, (start, codes, row) in enumerate(rows):
             ids[index, : len(row)] = torch.tensor(row)
             targets[index, len(start) - 1 : len(row) - 1] = torch.tensor((codes + self.first).tolist() + [END])
-        return ids, targets, [(len(start), count, len(codes)) for start, count, codes, _ in rows]
-
-
-def guidance(weights, places, prefix):
-    """How far the guided heads look from the diagonal between audio and text."""
-    total, count = 0, 0
-    for layer in filter(lambda w: w is not None, weights):
-        for index, (start, text, audio) in enumerate(places):
-            seen = layer[index, :, start : start + audio, prefix : prefix + text]
-            rows = torch.arange(audio)[:, None] / audio
-            columns = (torch.arange(text)[None] + 0.5) / text
-            penalty = 1 - torch.exp(-((rows - columns) ** 2) / (2 * 0.08**2))
-            total = total + ((seen * penalty).sum(-1) + 0.5 * (1 - seen.sum(-1))).mean()
-            count += 1
-    return total / count
+        return ids, targets
 
 
 def train(work, minutes, seed=0):
@@ -148,15 +127,9 @@ def train(work, minutes, seed=0):
         for group in optimizer.param_groups:
             group["lr"] = 1.5e-3 * min(1, (session.step_count + 1) / 200) * cosine(fraction)
         prefix = data.prefix()
-        ids, targets, places = data.batch(20)
-        strength = max(0.0, 1 - fraction / 0.6)
+        ids, targets = data.batch(20)
         with torch.autocast("cpu", torch.bfloat16):
             past = net(torch.tensor([prefix]))[1]
-            states, _, weights = net(ids[:, :-1], past, GUIDED if strength > 0 else None)
+            states = net(ids[:, :-1], past)[0]
         learnt = targets != -100
-        loss = net.loss(states[learnt], targets[learnt]).mean()
-        figures = {"cross_entropy": loss}
-        if strength > 0:
-            figures["guidance"] = guidance(weights, places, len(prefix))
-            loss = loss + 0.5 * strength * figures["guidance"]
-        session.update(loss, **figures)
+        session.update(net.loss(states[learnt], targets[learnt]).mean())

@@ -42,8 +42,8 @@ class Attention(nn.Module):
         narrow = groups * width // heads
         self.k_proj, self.v_proj = nn.Linear(width, narrow, bias=False), nn.Linear(width, narrow, bias=False)
 
-    def forward(self, x, bias, past, wanted):
-        """Also returns the keys and values, and the weights of the `wanted` heads."""
+    def forward(self, x, bias, past):
+        """Also returns the keys and values."""
         batch, count, width = x.shape
         size = width // self.h
 
@@ -55,11 +55,7 @@ class Attention(nn.Module):
             key, value = (torch.cat([old.expand(batch, -1, -1, -1), new], 2) for old, new in zip(past, (key, value)))
         keys, values = (z.repeat_interleave(self.h // self.g, 1) for z in (key, value))
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias.to(query.dtype))
-        weights = None
-        if wanted:
-            scores = query[:, wanted].float() @ keys[:, wanted].float().transpose(-1, -2) / math.sqrt(size)
-            weights = (scores + bias[wanted].float()).softmax(-1)
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, count, width)), (key, value), weights
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, count, width)), (key, value)
 
 
 class FeedForward(nn.Module):
@@ -78,14 +74,14 @@ class Layer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = RMSNorm(width), RMSNorm(width)
         self.self_attn, self.mlp = Attention(width, heads, groups), FeedForward(width, hidden)
 
-    def forward(self, x, bias, past, wanted):
-        mixed, kept, weights = self.self_attn(self.input_layernorm(x), bias, past, wanted)
+    def forward(self, x, bias, past):
+        mixed, kept = self.self_attn(self.input_layernorm(x), bias, past)
         x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x)), kept, weights
+        return x + self.mlp(self.post_attention_layernorm(x)), kept
 
 
 class Step1(nn.Module):
-    """Ids [B, T] to hidden states after the final norm, the cache, and attention weights by layer."""
+    """Ids [B, T] to hidden states after the final norm, and the cache."""
 
     def __init__(self, vocabulary, width, heads, groups, hidden, layers):
         super().__init__()
@@ -110,16 +106,14 @@ class Step1(nn.Module):
         bias = -self.slopes[:, None, None] * distance.clamp(min=0).float().sqrt()
         return bias.masked_fill((distance < 0)[None], -1e9)
 
-    def forward(self, ids, past=None, wanted=None):
+    def forward(self, ids, past=None):
         x = self.model["embed_tokens"](ids)
         bias = self.bias(ids.shape[1], past[0][0].shape[2] if past else 0)
-        cache, weights = [], []
+        cache = []
         for index, layer in enumerate(self.model["layers"]):
-            old = past[index] if past else None
-            x, kept, seen = layer(x, bias, old, wanted.get(index) if wanted else None)
+            x, kept = layer(x, bias, past[index] if past else None)
             cache.append(kept)
-            weights.append(seen)
-        return self.model["norm"](x), cache, weights
+        return self.model["norm"](x), cache
 
     def loss(self, states, targets):
         """Cross entropy of states [N, width] over the whole vocabulary, by token."""
@@ -172,12 +166,11 @@ def generate(net, ids, limit):
     """The likeliest continuation up to the end token."""
     found = []
     with torch.no_grad():
-        states, past, _ = net(torch.tensor([ids]))
+        states, past = net(torch.tensor([ids]))
         while len(found) < limit:
             token = int(net.lm_head(states[:, -1]).argmax())
             if token == END:
                 break
             found.append(token)
-            states, new, _ = net(torch.tensor([[token]]), past)
-            past = new
+            states, past = net(torch.tensor([[token]]), past)
     return found

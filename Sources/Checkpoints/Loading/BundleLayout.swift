@@ -67,6 +67,14 @@ public struct BundleLayout: Sendable, Equatable {
         try Self.languageModel(at: chat, part: "chat model")
     }
 
+    /// The folder of the chat model's tokenizer.model, weights or not.
+    public func chatVocabularyFolder() throws -> String {
+        var search = FileSearch(part: "chat model's vocabulary")
+        _ = search.find([chat + "/tokenizer.model"])
+        try search.finish()
+        return chat
+    }
+
     /// The decoder for speaking.
     public func speechDecoder() throws -> DecoderFiles {
         try Self.decoder(at: speech + "/CosyVoice-300M-25Hz", part: "speech decoder")

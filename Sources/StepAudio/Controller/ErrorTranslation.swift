@@ -3,6 +3,7 @@
 import AudioSignal
 import Checkpoints
 import LanguageModel
+import RemoteLanguageModel
 import SpeechSynthesis
 import SpeechTokenizer
 
@@ -12,6 +13,7 @@ extension StepAudioError {
         switch error {
         case let error as StepAudioError: self = error
         case is CancellationError: self = .cancelled(stage: stage)
+        case let error as RemoteError: self = .serverFailed(error.description)
         case let error as AudioError:
             self = .audioUnusable(source: "of \(stage)", reason: "\(error)")
         case CheckpointError.missingPart(let part, let places):

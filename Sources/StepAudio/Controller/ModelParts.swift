@@ -115,7 +115,7 @@ final class ModelParts {
     func chatVocabulary() throws -> UnigramTokenizer {
         if let loadedChat { return loadedChat.tokenizer }
         if let knownChatVocabulary { return knownChatVocabulary }
-        let made = try UnigramTokenizer(directory: layout.chatLanguageModel().folder)
+        let made = try UnigramTokenizer(directory: layout.chatVocabularyFolder())
         knownChatVocabulary = made
         return made
     }

@@ -4,8 +4,10 @@
 import AudioSignal
 import LanguageModel
 import LanguageModelInterface
+import RemoteLanguageModel
 import SpeechSynthesis
 import SpeechTokenizer
+import Synchronization
 import TensorCore
 
 /// Step-Audio on this machine.
@@ -24,12 +26,17 @@ public actor StepAudio {
         public var progress: Progress
         /// Where the user's own voices are.
         public var userVoices: String
+        /// A server that runs the chat model instead of this process; its tokenizer.model is still
+        /// read from the chat model's folder.
+        public var chatServer: ChatServer?
 
         /// Makes options.
         public init(
             precision: WeightPrecision? = nil, progress: @escaping Progress = { _, _, _ in },
-            userVoices: String = ModelLocations.userSpeakersDirectory
+            userVoices: String = ModelLocations.userSpeakersDirectory,
+            chatServer: ChatServer? = nil
         ) {
+            self.chatServer = chatServer
             self.precision = precision
             self.progress = progress
             self.userVoices = userVoices
@@ -40,6 +47,7 @@ public actor StepAudio {
     public nonisolated let locations: ModelLocations
     let options: Options
     let parts: ModelParts
+    private var remoteChat: ChatModel?
 
     /// Prepares a system; nothing is loaded yet.
     public init(locations: ModelLocations, options: Options = Options()) {
@@ -58,16 +66,30 @@ public actor StepAudio {
         self.init(
             locations: ModelLocations(tokenizer: tokenizerPath, tts: ttsPath, llm: llmPath),
             options: options)
-        try loadAll()
+        try await loadAll()
     }
 
-    /// Loads every part now rather than when it is needed.
-    public func loadAll() throws {
-        try translating("loading") {
+    /// Loads every part now rather than when it is needed, and asks the chat server whether it is there.
+    public func loadAll() async throws {
+        do {
             _ = try parts.tokenizer()
-            _ = try parts.chat()
+            _ = try await chatModel()
             _ = try parts.speech()
+        } catch {
+            throw StepAudioError(error, stage: "loading")
         }
+    }
+
+    /// The chat model of this process or behind the server.
+    private func chatModel() async throws -> ChatModel {
+        guard let server = options.chatServer else { return try parts.chat() }
+        if let remoteChat { return remoteChat }
+        let tokenizer = try parts.chatVocabulary()
+        let engine = try await RemoteEngine(options: server, tokenizer: tokenizer)
+        let made = ChatModel(
+            engine: engine, tokenizer: tokenizer, template: try ChatTemplate(tokenizer: tokenizer))
+        remoteChat = made
+        return made
     }
 
     /// Answers a conversation, as the original's `__call__`: text, mono samples, sample rate.
@@ -94,7 +116,8 @@ public actor StepAudio {
         var timings = Timings()
         return try translating("chat template") {
             let encoded = try withTokens(messages, timings: &timings)
-            return try parts.chat().template.text(turns(encoded))
+            let template = try ChatTemplate(tokenizer: parts.chatVocabulary())
+            return try template.text(turns(encoded))
         }
     }
 
@@ -265,11 +288,13 @@ public actor StepAudio {
 
     /// Answers a conversation by text and, when the options ask for it, by speech.
     ///
-    /// `onText` hears the answer's text piece by piece. The history that comes back is the
-    /// conversation with recordings replaced by their tokens.
+    /// `onText` hears the answer's text piece by piece; `onSpeech` hears its sentences, each spoken
+    /// while the next is written. The history that comes back is the conversation with recordings
+    /// replaced by their tokens.
     public func answer(
         _ messages: [Message], options: ChatOptions = ChatOptions(),
-        onText: @Sendable (String) -> Void = { _ in }
+        onText: @Sendable (String) -> Void = { _ in },
+        onSpeech: (@Sendable (Speech) -> Void)? = nil
     ) async throws -> (answer: Answer, history: [Message]) {
         try options.validate()
         guard messages.contains(where: { $0.content?.isEmpty == false }) else {
@@ -282,8 +307,17 @@ public actor StepAudio {
         var answer: Answer
         let history: [Message]
         do {
-            let chat = try timings.measure(\.load) { try parts.chat() }
+            let start = ContinuousClock.now
+            let chat = try await chatModel()
+            timings.load += start.secondsUntilNow
             history = try withTokens(messages, timings: &timings)
+            if options.speaks, let onSpeech {
+                return (
+                    try await spokenReply(
+                        history, chat: chat, options: options, timings: timings, onText: onText,
+                        onSpeech: onSpeech), history
+                )
+            }
             answer = try await reply(history, chat: chat, options: options, onText: onText)
         } catch {
             throw StepAudioError(error, stage: "the answer")
@@ -291,30 +325,96 @@ public actor StepAudio {
         timings.chat = answer.timings.chat
         answer.timings = timings
         guard options.speaks else { return (answer, history) }
-        guard answer.text.contains(where: { !$0.isWhitespace }) else {
-            throw StepAudioError.generationFailed(
-                stage: "the answer", reason: "the chat model gave an empty answer")
-        }
-        var speech = options.speech
-        if speech.style == SpeechStyle(), let asked = messages.last(where: { $0.role == "user" }) {
-            speech.style = asked.style
-        }
-        let spoken = try await say(Self.spoken(answer.text), options: speech)
+        try Self.requireWords(answer.text)
+        let spoken = try await say(
+            Self.spoken(answer.text), options: Self.speech(options, answering: messages))
         answer.speech = spoken.speech
         answer.timings += spoken.timings
         return (answer, history)
     }
 
-    /// The answer as a stream of text, ended by the answer itself.
+    /// The speech options with the style of the turn that is answered, unless they bring their own.
+    private static func speech(
+        _ options: ChatOptions, answering messages: [Message]
+    ) -> SpeechOptions {
+        var speech = options.speech
+        if speech.style == SpeechStyle(), let asked = messages.last(where: { $0.role == "user" }) {
+            speech.style = asked.style
+        }
+        return speech
+    }
+
+    private static func requireWords(_ text: String) throws(StepAudioError) {
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw .generationFailed(
+                stage: "the answer", reason: "the chat model gave an empty answer")
+        }
+    }
+
+    /// Speaks every sentence of the answer as soon as it is written, while the next is being written.
+    private func spokenReply(
+        _ messages: [Message], chat: ChatModel, options: ChatOptions, timings: Timings,
+        onText: @Sendable (String) -> Void, onSpeech: @escaping @Sendable (Speech) -> Void
+    ) async throws -> Answer {
+        let (sentences, feed) = AsyncStream<String>.makeStream()
+        let written = Mutex(SentenceStream())
+        let speech = Self.speech(options, answering: messages)
+        async let spoken = speakEach(sentences, options: speech, onSpeech: onSpeech)
+        var answer: Answer
+        do {
+            defer { feed.finish() }
+            answer = try await reply(messages, chat: chat, options: options) { piece in
+                onText(piece)
+                for sentence in written.withLock({ $0.append(Self.spoken(piece)) }) {
+                    feed.yield(sentence)
+                }
+            }
+            try Self.requireWords(answer.text)
+            for sentence in written.withLock({ $0.finish() }) { feed.yield(sentence) }
+        }
+        let result = try await spoken
+        answer.speech = result.speech
+        var sum = timings
+        sum.chat = answer.timings.chat
+        sum += result.timings
+        answer.timings = sum
+        return answer
+    }
+
+    private func speakEach(
+        _ sentences: AsyncStream<String>, options: SpeechOptions,
+        onSpeech: @Sendable (Speech) -> Void
+    ) async throws -> SpokenText {
+        var whole: SpokenText?
+        for await sentence in sentences {
+            let part = try await say(sentence, options: options)
+            onSpeech(part.speech)
+            guard var known = whole else {
+                whole = part
+                continue
+            }
+            known.speech.samples = SpeechSynthesizer.joined(
+                known.speech.samples, part.speech.samples, sampleRate: part.speech.sampleRate)
+            known.speech.tokens += part.speech.tokens
+            known.speech.repairs += part.speech.repairs
+            known.timings += part.timings
+            whole = known
+        }
+        try Task.checkCancellation()
+        guard let whole else { throw StepAudioError.emptyInput("the text to speak") }
+        return whole
+    }
+
+    /// The answer as a stream of text and of spoken sentences, ended by the answer itself.
     public nonisolated func stream(
         _ messages: [Message], options: ChatOptions = ChatOptions()
     ) -> AsyncThrowingStream<AnswerEvent, any Error> {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
-                    let result = try await answer(messages, options: options) {
-                        continuation.yield(.text($0))
-                    }
+                    let result = try await answer(
+                        messages, options: options, onText: { continuation.yield(.text($0)) },
+                        onSpeech: { continuation.yield(.speech($0)) })
                     continuation.yield(.finished(result.answer))
                     continuation.finish()
                 } catch {
@@ -423,6 +523,8 @@ public actor StepAudio {
 public enum AnswerEvent: Sendable {
     /// The next piece of the text.
     case text(String)
+    /// The next sentence or two, spoken; a short pause belongs between them.
+    case speech(Speech)
     /// The whole answer, its speech included; nothing follows.
     case finished(Answer)
 }

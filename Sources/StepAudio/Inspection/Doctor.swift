@@ -3,6 +3,8 @@
 
 import AudioSignal
 import Foundation
+import LanguageModel
+import RemoteLanguageModel
 import TensorCore
 
 /// Examines a machine and a bundle.
@@ -33,10 +35,11 @@ public enum Doctor {
 
     /// Runs all checks.
     public static func examine(
-        locations: ModelLocations, precision: WeightPrecision?,
+        locations: ModelLocations, precision: WeightPrecision?, chatServer: ChatServer? = nil,
         progress: @escaping StepAudio.Progress = { _, _, _ in }
     ) async -> [Check] {
         var checks = machine()
+        if let chatServer { checks += await servers(chatServer, locations) }
         let inspection: BundleInspection
         do {
             inspection = try BundleInspection(locations: locations)
@@ -56,7 +59,7 @@ public enum Doctor {
                 : "not in the bundle (looked for \(part.details.first ?? part.path))"
             checks.append(Check(name: part.name, status: status, finding: seen))
         }
-        checks += await trial(inspection, locations, precision, progress)
+        checks += await trial(inspection, locations, precision, chatServer, progress)
         return checks
     }
 
@@ -82,13 +85,69 @@ public enum Doctor {
         return checks
     }
 
+    /// What each server says of itself, and whether its tokenizer agrees with ours.
+    private static func servers(_ options: ChatServer, _ locations: ModelLocations) async -> [Check]
+    {
+        let tokenizer = Result {
+            try UnigramTokenizer(directory: locations.layout.chatVocabularyFolder())
+        }
+        var checks: [Check] = []
+        for (url, result) in await RemoteEngine.status(of: options) {
+            guard case .success(let status) = result else {
+                if case .failure(let error) = result {
+                    checks.append(Check(name: "server", status: .failed, finding: "\(error)"))
+                }
+                continue
+            }
+            let facts = [
+                status.version.map { "version \($0)" },
+                "models \(status.models.joined(separator: ", "))",
+                status.contextLength.map { "context \($0)" },
+                "latency \((status.latency * 1000).rounded(toPlaces: 1)) ms",
+            ]
+            checks.append(
+                Check(
+                    name: "server", status: .passed,
+                    finding: "\(url): " + facts.compactMap(\.self).joined(separator: ", ")))
+            checks.append(await vocabulary(tokenizer, options, url, status))
+        }
+        return checks
+    }
+
+    private static func vocabulary(
+        _ tokenizer: Result<UnigramTokenizer, any Error>, _ options: ChatServer, _ url: String,
+        _ status: RemoteEngine.Status
+    ) async -> Check {
+        let name = "server vocabulary"
+        do {
+            let ours = try tokenizer.get()
+            let model = options.model ?? status.models.first ?? ""
+            var different: [String] = []
+            for piece in ["<|BOT|>", "<|EOT|>", "<audio_0>"] {
+                let known = ours.encode(piece, addDummyPrefix: false)
+                let theirs = try await RemoteEngine.tokenize(
+                    piece, model: model, at: url, options: options)
+                if theirs != known { different.append("\(piece) is \(theirs), here \(known)") }
+            }
+            guard different.isEmpty else {
+                return Check(
+                    name: name, status: .failed, finding: different.joined(separator: "; "))
+            }
+            return Check(
+                name: name, status: .passed, finding: "<|BOT|>, <|EOT|> and <audio_0> agree")
+        } catch {
+            return Check(name: name, status: .warning, finding: "\(error)")
+        }
+    }
+
     /// Loads what is there and sends something through it.
     private static func trial(
         _ inspection: BundleInspection, _ locations: ModelLocations, _ precision: WeightPrecision?,
-        _ progress: @escaping StepAudio.Progress
+        _ chatServer: ChatServer?, _ progress: @escaping StepAudio.Progress
     ) async -> [Check] {
         let system = StepAudio(
-            locations: locations, options: .init(precision: precision, progress: progress))
+            locations: locations,
+            options: .init(precision: precision, progress: progress, chatServer: chatServer))
         func has(_ name: String) -> Bool {
             inspection.parts.first { $0.name == name }?.isPresent ?? false
         }
@@ -111,7 +170,7 @@ public enum Doctor {
                 return "1 s of sound is \(try await system.encode(.clip(clip)).ids.count) tokens"
             }
         }
-        if has("chat model") {
+        if has("chat model") || chatServer != nil {
             await attempt("answering") {
                 var options = ChatOptions()
                 options.speaks = false
