@@ -16,5 +16,5 @@ public typealias FinishReason = LanguageModelInterface.FinishReason
 public typealias AudioClip = AudioSignal.AudioClip
 /// Precision of weights in memory.
 public typealias WeightPrecision = TensorCore.WeightPrecision
-/// Where a chat model is served, and how it is asked.
-public typealias ChatServer = RemoteEngine.Options
+/// Where a language model is served, and how it is asked.
+public typealias ModelServer = RemoteEngine.Options

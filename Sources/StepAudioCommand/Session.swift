@@ -22,7 +22,7 @@ struct Session {
                 precision: settings.precision,
                 progress: { stage, completed, total in
                     bar.update(stage: stage, completed: completed, total: total)
-                }, chatServer: settings.chatServer))
+                }, chatServer: settings.chatServer, speechServer: settings.speechServer))
     }
 
     /// Asks one question, prints the answer, writes its speech and extends the conversation.
@@ -33,13 +33,15 @@ struct Session {
         var options = options
         options.speaks = output != nil
         let showText = streams && !settings.json
+        // With a listener, each sentence is spoken while the next is written.
+        let listener: @Sendable (Speech) -> Void = { _ in }
         let (answer, history) = try await system.answer(
             conversation.messages + [question], options: options,
             onText: { piece in
                 guard showText else { return }
                 bar.clear()
                 Console.printPart(piece)
-            })
+            }, onSpeech: streams ? listener : nil)
         bar.clear()
         if showText {
             Console.print("")

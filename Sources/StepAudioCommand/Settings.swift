@@ -61,6 +61,12 @@ struct ModelSettings: ParsableArguments {
     @Option(help: "Name of the chat model on the server (default: its first).")
     var llmModel: String?
 
+    @Option(help: "Server of the speech language model (a Step-Audio TTS model on vLLM).")
+    var ttsURL: [String] = []
+
+    @Option(help: "Name of the speech language model on its server (default: its first).")
+    var ttsModel: String?
+
     @Option(help: "Weights in memory: auto, fp32 or bf16 (int8 and int4 are not built yet).")
     var precision: String?
 
@@ -81,13 +87,12 @@ struct ModelSettings: ParsableArguments {
 
     /// The server that the flags or the environment name; addresses in the variable are separated by
     /// commas.
-    private var chatServer: ChatServer? {
-        let named = (Environment.value("LLM_URL") ?? "").split(separator: ",").map(String.init)
-        let urls = llmURL.isEmpty ? named : llmURL
-        guard !urls.isEmpty else { return nil }
-        return ChatServer(
-            urls: urls, model: llmModel ?? Environment.value("LLM_MODEL"),
-            key: Environment.value("LLM_KEY"))
+    private static func server(_ urls: [String], _ model: String?, twin: String) -> ModelServer? {
+        let named = (Environment.value(twin + "_URL") ?? "").split(separator: ",").map(String.init)
+        guard !(urls + named).isEmpty else { return nil }
+        return ModelServer(
+            urls: urls.isEmpty ? named : urls, model: model ?? Environment.value(twin + "_MODEL"),
+            key: Environment.value(twin + "_KEY"))
     }
 
     /// The settings with the environment's twins filled in.
@@ -109,7 +114,8 @@ struct ModelSettings: ParsableArguments {
                 tokenizer: tokenizer ?? Environment.value("TOKENIZER"),
                 tts: tts ?? Environment.value("TTS"),
                 llm: llm ?? Environment.value("LLM")),
-            chatServer: chatServer,
+            chatServer: Self.server(llmURL, llmModel, twin: "LLM"),
+            speechServer: Self.server(ttsURL, ttsModel, twin: "TTS"),
             precision: WeightPrecision(rawValue: precisionName),
             seed: try seed ?? Environment.value("SEED", as: UInt64.self) ?? 0,
             json: try json || Environment.flag("JSON"),
@@ -121,7 +127,8 @@ struct ModelSettings: ParsableArguments {
 /// Model settings after flags and environment were joined.
 struct ResolvedModelSettings {
     let locations: ModelLocations
-    let chatServer: ChatServer?
+    let chatServer: ModelServer?
+    let speechServer: ModelServer?
     let precision: WeightPrecision?  // nil: chosen by the memory that is free
     let seed: UInt64
     let json: Bool

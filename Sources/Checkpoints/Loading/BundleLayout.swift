@@ -69,10 +69,19 @@ public struct BundleLayout: Sendable, Equatable {
 
     /// The folder of the chat model's tokenizer.model, weights or not.
     public func chatVocabularyFolder() throws -> String {
-        var search = FileSearch(part: "chat model's vocabulary")
-        _ = search.find([chat + "/tokenizer.model"])
+        try Self.vocabularyFolder(chat, part: "chat model's vocabulary")
+    }
+
+    /// The folder of the speech model's tokenizer.model, weights or not.
+    public func speechVocabularyFolder() throws -> String {
+        try Self.vocabularyFolder(speech, part: "speech model's vocabulary")
+    }
+
+    private static func vocabularyFolder(_ folder: String, part: String) throws -> String {
+        var search = FileSearch(part: part)
+        _ = search.find([folder + "/tokenizer.model"])
         try search.finish()
-        return chat
+        return folder
     }
 
     /// The decoder for speaking.

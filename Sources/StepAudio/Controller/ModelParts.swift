@@ -72,10 +72,12 @@ final class ModelParts {
         return made
     }
 
-    /// The speech language model with its prompts, ready to speak.
-    func speech() throws -> SpeechSynthesizer {
+    /// The speech language model with its prompts, ready to speak; `remote` runs it instead of this
+    /// process.
+    func speech(remote: (any LanguageModelEngine)? = nil) throws -> SpeechSynthesizer {
         let codebooks = try tokenizer().layout
-        let (engine, vocabulary) = try speechLanguageModel()
+        let vocabulary = try remote == nil ? speechLanguageModel().tokenizer : speechVocabulary()
+        let engine = try remote ?? speechLanguageModel().engine
         guard let first = vocabulary.audioBaseID else {
             throw SpeechSynthesisError.pieceMissing("<audio_0>")
         }
@@ -106,7 +108,7 @@ final class ModelParts {
     func speechVocabulary() throws -> UnigramTokenizer {
         if let loadedSpeech { return loadedSpeech.tokenizer }
         if let knownSpeechVocabulary { return knownSpeechVocabulary }
-        let made = try UnigramTokenizer(directory: layout.speechLanguageModel().folder)
+        let made = try UnigramTokenizer(directory: layout.speechVocabularyFolder())
         knownSpeechVocabulary = made
         return made
     }

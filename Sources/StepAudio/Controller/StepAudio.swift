@@ -28,15 +28,18 @@ public actor StepAudio {
         public var userVoices: String
         /// A server that runs the chat model instead of this process; its tokenizer.model is still
         /// read from the chat model's folder.
-        public var chatServer: ChatServer?
+        public var chatServer: ModelServer?
+        /// A server that runs the speech language model; the rest of speech stays here.
+        public var speechServer: ModelServer?
 
         /// Makes options.
         public init(
             precision: WeightPrecision? = nil, progress: @escaping Progress = { _, _, _ in },
             userVoices: String = ModelLocations.userSpeakersDirectory,
-            chatServer: ChatServer? = nil
+            chatServer: ModelServer? = nil, speechServer: ModelServer? = nil
         ) {
             self.chatServer = chatServer
+            self.speechServer = speechServer
             self.precision = precision
             self.progress = progress
             self.userVoices = userVoices
@@ -48,6 +51,7 @@ public actor StepAudio {
     let options: Options
     let parts: ModelParts
     private var remoteChat: ChatModel?
+    private var remoteSpeech: RemoteEngine?
 
     /// Prepares a system; nothing is loaded yet.
     public init(locations: ModelLocations, options: Options = Options()) {
@@ -74,10 +78,20 @@ public actor StepAudio {
         do {
             _ = try parts.tokenizer()
             _ = try await chatModel()
-            _ = try parts.speech()
+            _ = try await synthesizer()
         } catch {
             throw StepAudioError(error, stage: "loading")
         }
+    }
+
+    /// What speaks, its language model in this process or behind the server.
+    private func synthesizer() async throws -> SpeechSynthesizer {
+        guard let server = options.speechServer else { return try parts.speech() }
+        if remoteSpeech == nil {
+            remoteSpeech = try await RemoteEngine(
+                options: server, tokenizer: parts.speechVocabulary())
+        }
+        return try parts.speech(remote: remoteSpeech)
     }
 
     /// The chat model of this process or behind the server.
@@ -188,9 +202,10 @@ public actor StepAudio {
         let decoder: SpeechDecoder
         let voice: Voice
         do {
-            (synthesizer, decoder) = try timings.measure(\.load) {
-                (try parts.speech(), try parts.decoder(isMusic: isMusic))
-            }
+            let start = ContinuousClock.now
+            synthesizer = try await self.synthesizer()
+            decoder = try parts.decoder(isMusic: isMusic)
+            timings.load += start.secondsUntilNow
             voice = try self.voice(
                 for: options, instruction: isMusic ? instruction : "", timings: &timings)
         } catch {

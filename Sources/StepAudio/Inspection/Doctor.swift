@@ -35,7 +35,7 @@ public enum Doctor {
 
     /// Runs all checks.
     public static func examine(
-        locations: ModelLocations, precision: WeightPrecision?, chatServer: ChatServer? = nil,
+        locations: ModelLocations, precision: WeightPrecision?, chatServer: ModelServer? = nil,
         progress: @escaping StepAudio.Progress = { _, _, _ in }
     ) async -> [Check] {
         var checks = machine()
@@ -86,7 +86,8 @@ public enum Doctor {
     }
 
     /// What each server says of itself, and whether its tokenizer agrees with ours.
-    private static func servers(_ options: ChatServer, _ locations: ModelLocations) async -> [Check]
+    private static func servers(_ options: ModelServer, _ locations: ModelLocations) async
+        -> [Check]
     {
         let tokenizer = Result {
             try UnigramTokenizer(directory: locations.layout.chatVocabularyFolder())
@@ -115,7 +116,7 @@ public enum Doctor {
     }
 
     private static func vocabulary(
-        _ tokenizer: Result<UnigramTokenizer, any Error>, _ options: ChatServer, _ url: String,
+        _ tokenizer: Result<UnigramTokenizer, any Error>, _ options: ModelServer, _ url: String,
         _ status: RemoteEngine.Status
     ) async -> Check {
         let name = "server vocabulary"
@@ -143,7 +144,7 @@ public enum Doctor {
     /// Loads what is there and sends something through it.
     private static func trial(
         _ inspection: BundleInspection, _ locations: ModelLocations, _ precision: WeightPrecision?,
-        _ chatServer: ChatServer?, _ progress: @escaping StepAudio.Progress
+        _ chatServer: ModelServer?, _ progress: @escaping StepAudio.Progress
     ) async -> [Check] {
         let system = StepAudio(
             locations: locations,
