@@ -48,23 +48,33 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
+        .executableTarget(
+            name: "ChatServerBenchmark",
+            dependencies: [
+                "LanguageModel", "RemoteLanguageModel", "SpeechSynthesis", "TestSupport",
+            ],
+            path: "Benchmarks/ChatServer"
+        ),
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
         .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),
         .testTarget(name: "SpeechTokenizerTests", dependencies: core + ["SpeechTokenizer"]),
-        .testTarget(name: "LanguageModelTests", dependencies: core + ["LanguageModel"]),
+        .testTarget(
+            name: "LanguageModelTests", dependencies: core + ["LanguageModel", "TestSupport"]),
         .testTarget(
             name: "RemoteLanguageModelTests",
-            dependencies: ["RemoteLanguageModel", "LanguageModelInterface", "StubServer"]),
-        .target(name: "StubServer", path: "Tests/StubServer"),
+            dependencies: ["RemoteLanguageModel", "LanguageModelInterface", "TestSupport"]),
+        .target(
+            name: "TestSupport", dependencies: ["LanguageModelInterface"],
+            path: "Tests/TestSupport"),
         .testTarget(name: "SpeechSynthesisTests", dependencies: core + ["SpeechSynthesis"]),
         .testTarget(
             name: "StepAudioTests",
-            dependencies: core + ["StepAudio", "LanguageModel", "StubServer"],
+            dependencies: core + ["StepAudio", "LanguageModel", "TestSupport"],
             exclude: ["Resources"]),
         .testTarget(
             name: "StepAudioCommandTests",
-            dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand", "StubServer"]
+            dependencies: ["StepAudio", "AudioSignal", "StepAudioCommand", "TestSupport"]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -4,7 +4,7 @@
 import Foundation
 import LanguageModelInterface
 import RemoteLanguageModel
-import StubServer
+import TestSupport
 import Testing
 
 /// Bytes as ids.

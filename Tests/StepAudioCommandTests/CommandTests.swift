@@ -3,6 +3,7 @@
 
 import AudioSignal
 import Foundation
+import TestSupport
 import Testing
 
 private func temporary(_ name: String) -> String {
@@ -19,6 +20,36 @@ private let recording =
         #expect(result.status == 0, "\(result)")
         #expect(result.output == "The capital of France is Paris.\n")
         #expect(result.error == "")
+    }
+
+    @Test func chatAsksAServer() throws {
+        let tokens = [[300, 301], [302]]
+        let stub = StubServer { request, _ in
+            request.path == "/v1/models"
+                ? [Reply.models]
+                : [Reply.stream] + tokens.map { Reply.tokens($0) } + [
+                    Reply.tokens([3], finish: "stop")
+                ]
+        }
+        let result = try CommandProcess.run(
+            ["chat", "Hello.", "--llm-url", stub.url, "--llm-model", "other", "--json"],
+            environment: ["STEPAUDIO_LLM_KEY": "secret"])
+        #expect(result.status == 0, "\(result)")
+        #expect(try result.json()["text_tokens"] as? Int == 3)
+        let sent = try #require(stub.completions.first)
+        #expect(sent.object["model"] as? String == "other")
+        #expect(sent.headers.contains("Bearer secret"))
+        stub.stop()
+        let away = try CommandProcess.run(
+            ["chat", "Hello."], environment: ["STEPAUDIO_LLM_URL": stub.url])
+        #expect(away.status == 1)
+        #expect(away.error == "error: the server \(stub.url) is away: it refuses connections\n")
+        let bad = try CommandProcess.run(["chat", "Hello.", "--llm-url", "gpu"])
+        #expect(bad.status == 1)
+        #expect(
+            bad.error
+                == "error: 'gpu' is no address of a server; accepted: http://HOST:PORT or https://HOST\n"
+        )
     }
 
     @Test func chatAnswersARecordingAndSpeaks() throws {

@@ -4,7 +4,7 @@
 import Foundation
 import LanguageModel
 import StepAudio
-import StubServer
+import TestSupport
 import Synchronization
 import Testing
 
@@ -15,7 +15,7 @@ import Testing
 
     private func system(_ stub: StubServer, attempts: Int = 1) -> StepAudio {
         var options = Pocket.options
-        var server = ChatServer(urls: [stub.url + "/v1/"])
+        var server = ModelServer(urls: [stub.url + "/v1/"])
         server.attempts = attempts
         options.chatServer = server
         return StepAudio(locations: Pocket.locations, options: options)
@@ -114,7 +114,7 @@ import Testing
             }
         }
         let checks = await Doctor.examine(
-            locations: Pocket.locations, precision: nil, chatServer: ChatServer(urls: [stub.url]))
+            locations: Pocket.locations, precision: nil, chatServer: ModelServer(urls: [stub.url]))
         let server = try #require(checks.first { $0.name == "server" })
         #expect(
             server.finding.hasPrefix(
@@ -122,5 +122,22 @@ import Testing
         let vocabulary = try #require(checks.first { $0.name == "server vocabulary" })
         #expect(vocabulary.status == .failed)
         #expect(vocabulary.finding == "<|EOT|> is [9], here [3]; <audio_0> is [9], here [1219]")
+    }
+
+    @Test func theSpeechModelMayBeBehindAServerToo() async throws {
+        let spoken = try await Pocket.system.say("The sky is blue.").speech
+        let tokenizer = try UnigramTokenizer(directory: Pocket.folder + "/Step-Audio-TTS-3B")
+        let first = try #require(tokenizer.audioBaseID)
+        let stub = server { _, _ in
+            [Reply.stream, Reply.tokens(spoken.tokens.map { $0 + first }), Reply.tokens([3])]
+        }
+        var options = Pocket.options
+        options.speechServer = ModelServer(urls: [stub.url])
+        let system = StepAudio(locations: Pocket.locations, options: options)
+        let remote = try await system.say("The sky is blue.").speech
+        #expect(remote.tokens == spoken.tokens)
+        #expect(remote.samples == spoken.samples)
+        let allowed = stub.completions.first?.object["allowed_token_ids"] as? [Int]
+        #expect(allowed?.contains(first) == true && allowed?.contains(3) == true)
     }
 }
