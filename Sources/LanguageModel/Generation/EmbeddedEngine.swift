@@ -38,6 +38,13 @@ public final class EmbeddedEngine: LanguageModelEngine {
     /// Bytes of the key-value cache that is kept between requests.
     public var cacheBytes: Int { kept.withLock { $0.cache.byteCount } }
 
+    /// What the engine does now and has done so far.
+    public var statistics: EngineStatistics {
+        var result = EngineStatistics()
+        result.cacheBytes = cacheBytes
+        return result
+    }
+
     /// Starts generating; errors in the request end the stream at once.
     public func generate(
         _ request: GenerationRequest
