@@ -55,6 +55,11 @@ let package = Package(
             ],
             path: "Benchmarks/ChatServer"
         ),
+        .executableTarget(
+            name: "StreamingBenchmark",
+            dependencies: core + ["StepAudio", "LanguageModel", "SpeechSynthesis"],
+            path: "Benchmarks/Streaming"
+        ),
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
         .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),
