@@ -6,16 +6,21 @@ import Foundation
 
 /// Changes the pace of a mono signal.
 public enum Tempo {
+    /// The lowest rate, in Hz, at which a segment holds its overlaps.
+    static let lowestRate = 200
+
     /// The signal at `factor` times its pace.
     ///
     /// The factor, 0.1 to 100, is rounded to six decimals first; exactly 1 changes nothing. The
-    /// result has floor(count / factor + 0.5) samples.
+    /// result has floor(count / factor + 0.5) samples. Throws below 200 Hz too, where a segment is
+    /// shorter than its two overlaps.
     public static func change(
         _ samples: [Float], sampleRate: Int, factor: Double
     ) throws(AudioError) -> [Float] {
         guard factor.isFinite, (0.1...100).contains(factor) else { throw .badTempo(factor) }
         let factor = (factor * 1e6).rounded() / 1e6
         guard factor != 1 else { return samples }
+        guard sampleRate >= lowestRate else { throw .tempoRate(sampleRate) }
         var stretcher = Stretcher(sampleRate: sampleRate, factor: factor)
         // Through sox's 32-bit samples, as both ends of its effects chain are.
         let input = samples.map { Float(SoxSample.integer($0) / 2_147_483_648) }
