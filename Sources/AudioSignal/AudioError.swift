@@ -22,6 +22,8 @@ public enum AudioError: Error, Equatable, CustomStringConvertible {
     case ffmpegFailed(source: String, message: String)
     /// A tempo factor outside the accepted range.
     case badTempo(Double)
+    /// A sample rate too low to change the tempo.
+    case tempoRate(Int)
     /// A volume factor outside the accepted range.
     case badVolume(Double)
 
@@ -39,11 +41,13 @@ public enum AudioError: Error, Equatable, CustomStringConvertible {
         case .malformed(let source, let reason): "\(source) is not a sound WAV file: \(reason)"
         case .unsupported(let source, let coding):
             "\(source): \(coding) is not read natively; accepted: PCM of 8, 16, 24 or 32 bits and "
-                + "float of 32 or 64 bits"
+                + "float of 32 or 64 bits; with ffmpeg installed, other codings too"
         case .ffmpegMissing(let source):
             "\(source) is not a WAV file; install ffmpeg to read other formats"
         case .ffmpegFailed(let source, let message): "ffmpeg cannot read \(source): \(message)"
         case .badTempo(let factor): "the tempo factor is \(factor); accepted: 0.1 to 100"
+        case .tempoRate(let rate):
+            "the tempo of \(rate) Hz cannot be changed; accepted: \(Tempo.lowestRate) Hz and above"
         case .badVolume(let factor): "the volume factor is \(factor); accepted: 0 to 100"
         }
     }

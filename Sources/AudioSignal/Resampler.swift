@@ -10,7 +10,13 @@ public struct Resampler: Sendable {
     private let step: Int  // input samples per block
     private let phases: Int  // output samples per block
     private let width: Int
-    private let taps: [Float]  // [phases, 2 width + step]
+    private let length: Int  // taps of a phase
+    private let taps: [Float]  // [phases, length]
+    private let isWindowed: Bool  // whether a phase's taps begin at its own place
+
+    /// Taps beyond which only those under the window are kept: rates without a common divisor have as
+    /// many phases as hertz.
+    private static let mostTaps = 1 << 20
 
     /// Computes the filters of a pair of rates, both positive.
     public init(from source: Int, to target: Int) {
@@ -22,17 +28,23 @@ public struct Resampler: Sendable {
         phases = to
         guard from != to else {
             width = 0
+            length = 1
             taps = [1]
+            isWindowed = false
             return
         }
         let base = Double(min(from, to)) * 0.99
         width = Int((6 * Double(from) / base).rounded(.up))
-        let length = 2 * width + from
+        let whole = 2 * width + from
+        isWindowed = to > Self.mostTaps / whole
+        // The window is 2 width wide; one tap more at either end for a place between two samples.
+        length = isWindowed ? 2 * width + 2 : whole
         var taps = [Float](repeating: 0, count: to * length)
         for phase in 0..<to {
             let shift = Double(Float(-phase) / Float(to))  // rounded as torchaudio does
+            let first = isWindowed ? phase * from / to : 0
             for tap in 0..<length {
-                let position = (shift + Double(tap - width) / Double(from)) * base
+                let position = (shift + Double(first + tap - width) / Double(from)) * base
                 let t = max(-6, min(6, position))
                 let window = pow(cos(t * .pi / 12), 2)
                 let sinc = t == 0 ? 1 : sin(.pi * t) / (.pi * t)
@@ -49,14 +61,17 @@ public struct Resampler: Sendable {
 
     /// Resamples a signal; samples before and after it count as zero.
     public func resample(_ samples: [Float]) -> [Float] {
-        guard step != phases else { return samples }
+        guard step != phases, !samples.isEmpty else { return samples }
+        guard !isWindowed else {
+            let padding = [Float](repeating: 0, count: width)
+            let padded = padding + samples + padding + [0, 0]
+            return windowed(padded, from: -width, outputs: 0..<outputCount(samples.count))
+        }
         let blocks = (samples.count + step - 1) / step
         var padded = [Float](repeating: 0, count: (blocks - 1) * step + length + step)
         padded.replaceSubrange(width..<width + samples.count, with: samples)
         return Array(filtered(padded, blocks: max(0, blocks)).prefix(outputCount(samples.count)))
     }
-
-    private var length: Int { 2 * width + step }
 
     /// Outputs of consecutive blocks; the first one's filter begins at the first sample.
     private func filtered(_ padded: [Float], blocks: Int) -> [Float] {
@@ -86,6 +101,7 @@ public struct Resampler: Sendable {
         private var start: Int
         private var received = 0
         private var blocks = 0
+        private var outputs = 0
 
         /// Blocks that are computed again in front of new ones: products of few rows sum in another
         /// order than those of many.
@@ -104,6 +120,7 @@ public struct Resampler: Sendable {
             guard r.step != r.phases else { return more }
             received += more.count
             samples += more
+            guard !r.isWindowed else { return windowed(until: received) }
             let ready = (received - r.width) / r.step
             // A short signal is filtered as a whole at its end, as `resample` would.
             guard ready >= Self.company, ready > blocks else { return [] }
@@ -114,10 +131,31 @@ public struct Resampler: Sendable {
         public mutating func finish() -> [Float] {
             let r = resampler
             guard r.step != r.phases else { return [] }
+            guard !r.isWindowed else {
+                samples += [Float](repeating: 0, count: r.length)
+                return windowed(until: received + r.length)
+            }
             let all = (received + r.step - 1) / r.step
             let wanted = r.outputCount(received) - blocks * r.phases
             samples += [Float](repeating: 0, count: r.length + r.step)
             return Array(take(until: all).prefix(max(0, wanted)))
+        }
+
+        /// The outputs whose taps end before `end` of the signal.
+        private mutating func windowed(until end: Int) -> [Float] {
+            let r = resampler
+            var count = outputs
+            let all = r.outputCount(received)
+            while count < all, r.firstSample(of: count) + r.length <= end { count += 1 }
+            let result = r.windowed(samples, from: start, outputs: outputs..<count)
+            outputs = count
+            let kept = r.firstSample(of: count)
+            if kept > start {
+                let gone = min(kept - start, samples.count)
+                samples.removeFirst(gone)
+                start += gone
+            }
+            return result
         }
 
         private mutating func take(until end: Int) -> [Float] {
@@ -134,5 +172,26 @@ public struct Resampler: Sendable {
             }
             return Array(result.dropFirst(known))
         }
+    }
+
+    /// The same sum over the taps under the window alone; `samples` begin at `start` of the signal.
+    private func windowed(
+        _ samples: [Float], from start: Int, outputs: Range<Int>
+    ) -> [Float] {
+        outputs.map { index in
+            let first = firstSample(of: index) - start
+            let filter = index % phases * length
+            var sum: Float = 0
+            for tap in 0..<length {
+                sum += samples[first + tap] * taps[filter + tap]
+            }
+            return sum
+        }
+    }
+
+    /// Where the taps of an output under the window begin in the signal.
+    private func firstSample(of index: Int) -> Int {
+        let (block, phase) = index.quotientAndRemainder(dividingBy: phases)
+        return block * step + phase * step / phases - width
     }
 }

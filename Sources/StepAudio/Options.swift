@@ -59,8 +59,9 @@ public struct SpeechOptions: Sendable, Equatable {
         return options
     }
 
-    /// Refuses ratios that the effects cannot apply.
-    func validate() throws(StepAudioError) {
+    /// Refuses ratios that the effects cannot apply, and names that the models do not know.
+    public func validate() throws(StepAudioError) {
+        try style.validate(as: StepAudioError.self)
         guard speedRatio.isFinite, (0.1...100).contains(speedRatio) else {
             throw .badOption(name: "speed", value: "\(speedRatio)", accepted: "0.1 to 100")
         }
@@ -106,7 +107,7 @@ public struct ChatOptions: Sendable, Equatable {
     public init() {}
 
     /// Refuses settings that cannot be sampled with.
-    func validate() throws(StepAudioError) {
+    public func validate() throws(StepAudioError) {
         guard sampling.temperature.isFinite, sampling.temperature <= 10 else {
             throw .badOption(
                 name: "temperature", value: "\(sampling.temperature)",

@@ -30,13 +30,15 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "Keep answered audio turns as: tokens or text (default tokens).")
     var history: String?
 
-    @Option(help: "Softmax temperature of the chat model (default 0.7; 0 is greedy).")
+    @Option(
+        parsing: .unconditional,
+        help: "Softmax temperature of the chat model (default 0.7; 0 is greedy).")
     var temperature: Float?
 
-    @Option(help: "Nucleus mass of the chat model (default 0.9).")
+    @Option(parsing: .unconditional, help: "Nucleus mass of the chat model (default 0.9).")
     var topP: Float?
 
-    @Option(help: "Largest number of answer tokens (default 2048).")
+    @Option(parsing: .unconditional, help: "Largest number of answer tokens (default 2048).")
     var maxTokens: Int?
 
     @Flag(help: "Print the answer's text while it is generated.")
@@ -59,6 +61,8 @@ struct ChatCommand: AsyncParsableCommand {
             try maxTokens ?? Environment.value("MAX_TOKENS", as: Int.self)
             ?? options.maximumNewTokens
         options.speech = try speech.resolved(seed: settings.seed)
+        try SpeechSettings.check { try options.validate() }
+        try SpeechSettings.check { try options.speech.validate() }
         let file = conversation ?? Environment.value("CONVERSATION")
         let policyName = history ?? Environment.value("HISTORY") ?? AudioHistory.tokens.rawValue
         guard let policy = AudioHistory(rawValue: policyName) else {
@@ -83,6 +87,7 @@ struct ChatCommand: AsyncParsableCommand {
                     output: output.map { Self.numbered($0, turn) })
                 if let file { try talk.write(to: file) }
             } catch let error as StepAudioError {
+                try Task.checkCancellation()
                 Console.note("error: \(error)")
             }
         }
@@ -94,6 +99,7 @@ struct ChatCommand: AsyncParsableCommand {
         }
         if let audio { return .user(audio: audio) }
         if let text { return .user(text) }
+        if let audio = Environment.value("AUDIO") { return .user(audio: audio) }
         if Console.inputIsTerminal { return nil }
         let piped = String(
             decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self
@@ -106,8 +112,8 @@ struct ChatCommand: AsyncParsableCommand {
 
     private func nextQuestion() -> Message? {
         while true {
-            Console.printPart("> ")
-            guard let line = readLine()?.trimmingCharacters(in: .whitespaces) else { return nil }
+            guard let typed = Console.ask("> ") else { return nil }
+            let line = typed.trimmingCharacters(in: .whitespaces)
             if line == "/quit" { return nil }
             if line.hasPrefix("/audio ") {
                 return .user(audio: String(line.dropFirst("/audio ".count)))

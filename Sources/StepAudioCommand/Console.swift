@@ -39,6 +39,17 @@ enum Console {
         write(text, to: .standardError)
     }
 
+    /// Whether a line is being waited for, in which nothing can be cancelled.
+    static let isAsking = Atomic(false)
+
+    /// A line that someone types behind a prompt on standard error, nil at the end of input.
+    static func ask(_ prompt: String) -> String? {
+        try? FileHandle.standardError.write(contentsOf: Data(prompt.utf8))
+        isAsking.store(true, ordering: .relaxed)
+        defer { isAsking.store(false, ordering: .relaxed) }
+        return readLine()
+    }
+
     /// Prints a value as one line of JSON with sorted keys.
     static func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
@@ -90,7 +101,8 @@ final class ProgressBar: Sendable {
 
 /// Turns an interrupt into a cancellation.
 enum Interrupt {
-    /// Calls `action` on SIGINT and SIGTERM; a second SIGINT ends the process at once.
+    /// Calls `action` on SIGINT and SIGTERM; a second one, or one while a line is being waited for, ends
+    /// the process at once.
     static func onSignal(_ action: @escaping @Sendable () -> Void) -> Handle {
         let sources = [SIGINT, SIGTERM].map { number in
             signal(number, SIG_IGN)
@@ -101,7 +113,8 @@ enum Interrupt {
                     count += 1
                     return count
                 }
-                if seen > 1 {
+                if seen > 1 || Console.isAsking.load(ordering: .relaxed) {
+                    Console.note("interrupted")
                     Foundation.exit(130)
                 }
                 action()

@@ -31,6 +31,7 @@ struct SayCommand: AsyncParsableCommand {
         }
         var options = try speech.resolved(seed: settings.seed)
         options.vocalStyle = style ?? Environment.value("STYLE")
+        try SpeechSettings.check { try options.validate() }
         switch (
             promptAudio ?? Environment.value("PROMPT_AUDIO"),
             promptText ?? Environment.value("PROMPT_TEXT")

@@ -70,10 +70,10 @@ struct ModelSettings: ParsableArguments {
     @Option(help: "Weights in memory: auto, fp32 or bf16 (int8 and int4 are not built yet).")
     var precision: String?
 
-    @Option(help: "Threads to compute with (default: all cores).")
+    @Option(parsing: .unconditional, help: "Threads to compute with (default: all cores).")
     var threads: Int?
 
-    @Option(help: "Seed of every random draw.")
+    @Option(parsing: .unconditional, help: "Seed of every random draw.")
     var seed: UInt64?
 
     @Flag(help: "Print one JSON object, with timings and memory.")

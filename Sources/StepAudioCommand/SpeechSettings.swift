@@ -17,13 +17,15 @@ struct SpeechSettings: ParsableArguments {
     @Option(help: "Pace tag for the model, e.g. 快速1 or 慢速1.")
     var pace: String?
 
-    @Option(help: "Tempo ratio after synthesis, 0.1 to 100 (default 1).")
+    @Option(parsing: .unconditional, help: "Tempo ratio after synthesis, 0.1 to 100 (default 1).")
     var speed: Double?
 
-    @Option(help: "Volume ratio after synthesis, 0 to 100 (default 1).")
+    @Option(parsing: .unconditional, help: "Volume ratio after synthesis, 0 to 100 (default 1).")
     var volume: Double?
 
-    @Option(help: "Softmax temperature of the speech model (default 0.7; 0 is greedy).")
+    @Option(
+        parsing: .unconditional,
+        help: "Softmax temperature of the speech model (default 0.7; 0 is greedy).")
     var speechTemperature: Float?
 
     @Option(name: [.short, .customLong("output")], help: "WAV file to write the speech to.")
@@ -44,6 +46,15 @@ struct SpeechSettings: ParsableArguments {
             ?? options.sampling.temperature
         options.sampling.seed = seed
         return options
+    }
+
+    /// Runs a check of flag values; what it refuses is a wrong command line.
+    static func check(_ validate: () throws -> Void) throws {
+        do {
+            try validate()
+        } catch {
+            throw ValidationError("\(error)")
+        }
     }
 
     var resolvedOutput: String? { output ?? Environment.value("OUTPUT") }

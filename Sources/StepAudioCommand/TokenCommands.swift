@@ -69,14 +69,15 @@ struct DecodeCommand: AsyncParsableCommand {
         guard let output = speech.resolvedOutput else {
             throw ValidationError("where should the speech go? Give -o OUT.wav")
         }
+        let options = try speech.resolved(seed: settings.seed)
+        try SpeechSettings.check { try options.validate() }
         let session = Session(settings: settings)
         var text = tokens
         if tokens == "-" {
             text = String(
                 decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self)
         }
-        let result = try await session.system.decode(
-            text, options: try speech.resolved(seed: settings.seed))
+        let result = try await session.system.decode(text, options: options)
         try await session.report(speech: result.speech, timings: result.timings, output: output)
     }
 }

@@ -49,6 +49,32 @@ struct ReferenceTests {
         #expect(abs(y.reduce(0.0) { $0 + Double($1) * Double($1) } - expected.power) < 1e-4)
     }
 
+    /// Rates without a common divisor keep only the taps under the window; the sum is the definition's.
+    @Test(arguments: [(44_101, 16_000), (16_001, 22_050), (767_999, 16_000)])
+    func oddRatesFollowTheDefinition(_ source: Int, _ target: Int) {
+        let input = tones(source / 50, rate: source)
+        let y = Resampler(from: source, to: target).resample(input)
+        #expect(y.count == (input.count * target + source - 1) / source)
+        let base = 0.99 * Double(min(source, target)) / Double(source)
+        for index in [0, 1, 57, y.count / 2, y.count - 1] {
+            let centre = Double(index) * Double(source) / Double(target)
+            let sum = input.indices.reduce(0.0) { sum, n in
+                let t = (Double(n) - centre) * base
+                guard abs(t) < 6 else { return sum }
+                let sinc = t == 0 ? 1 : sin(.pi * t) / (.pi * t)
+                return sum + Double(input[n]) * base * sinc * pow(cos(.pi * t / 12), 2)
+            }
+            #expect(abs(Double(y[index]) - sum) < 1e-5, "y[\(index)] = \(y[index])")
+        }
+    }
+
+    @Test func tempoRefusesRatesBelowItsSegments() throws {
+        #expect(throws: AudioError.tempoRate(199)) {
+            try Tempo.change(tones(500), sampleRate: 199, factor: 1.5)
+        }
+        #expect(try Tempo.change(tones(500), sampleRate: 200, factor: 1.5).count == 333)
+    }
+
     @Test func trimEqualsLibrosa() {
         func tone(_ n: Int, _ amplitude: Double, _ frequency: Double) -> Float {
             Float(amplitude * sin(2 * .pi * frequency * Double(n) / 16_000))

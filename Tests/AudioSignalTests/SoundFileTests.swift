@@ -123,6 +123,11 @@ struct HandMadeWAV {
             "x.wav is not a sound WAV file: it has no samples"
         ),
         (
+            "no samples before further chunks",
+            HandMadeWAV(data: []).bytes + HandMadeWAV.chunk("LIST", Array("INFO".utf8)),
+            "x.wav is not a sound WAV file: it has no samples"
+        ),
+        (
             "less than a frame", HandMadeWAV(channels: 4, data: [1, 2]).bytes,
             "x.wav is not a sound WAV file: it has no samples"
         ),
@@ -191,7 +196,7 @@ struct HandMadeWAV {
         } throws: {
             "\($0)"
                 == "x.wav: \(coding) is not read natively; accepted: PCM of 8, 16, 24 or 32 bits and "
-                + "float of 32 or 64 bits"
+                + "float of 32 or 64 bits; with ffmpeg installed, other codings too"
         }
     }
 

@@ -67,6 +67,8 @@ struct TokenizerTests {
     @Test func brokenBytesBecomeReplacements() {
         #expect(tokenizer.decode([5 + 0xE4, 5 + 0xBD]) == "\u{FFFD}\u{FFFD}")
         #expect(tokenizer.decode([5 + 0xE4, 5 + 0xBD, 5 + 0xA0, 262]) == "你a")
+        // The leading space goes even when a combining mark makes one character of the two.
+        #expect(tokenizer.decode([5 + 0x20, 5 + 0xCC, 5 + 0x81, 262]) == "\u{301}a")
     }
 
     @Test func streamingHoldsBytesBack() {

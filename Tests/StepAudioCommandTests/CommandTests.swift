@@ -254,6 +254,26 @@ struct CommandLineErrorTests {
         (["encode"], [:], "Missing expected argument '<input>'"),
         (["voices", "add", "x"], [:], "Missing expected argument '--audio"),
         (
+            ["say", "a", "-o", "x.wav", "--speed", "0"], [:], "speed is 0.0; accepted: 0.1 to 100"
+        ),
+        (
+            ["say", "a", "-o", "x.wav", "--volume", "-2"], [:], "volume is -2.0; accepted: 0 to 100"
+        ),
+        (
+            ["say", "a", "-o", "x.wav", "--emotion", "joy"], [:], "emotion is 'joy'; accepted: 高兴1"
+        ),
+        (
+            ["say", "a", "-o", "x.wav", "--style", "OPERA"], [:],
+            "style is 'OPERA'; accepted: RAP, 哼唱"
+        ),
+        (["chat", "a", "--top-p", "0"], [:], "top-p is 0.0; accepted: above 0, at most 1"),
+        (
+            ["chat", "a", "--max-tokens", "-1"], [:],
+            "largest number of answer tokens is -1; accepted: 1 or more"
+        ),
+        (["decode", "<audio_1>", "-o", "x.wav", "--speed", "nan"], [:], "speed is nan"),
+        (["chat", "a", "--threads", "-3"], [:], "threads is -3"),
+        (
             ["chat", "a"], ["STEPAUDIO_THREADS": "many"],
             "STEPAUDIO_THREADS is 'many', which is not a Int"
         ),
@@ -281,20 +301,11 @@ struct CommandLineErrorTests {
         (["encode", "/dev/null"], "cannot use the audio /dev/null: "),
         (["chat", "a", "--models", "/nowhere"], "the chat model is missing"),
         (["say", "a", "-o", "/proc/none/x.wav", "--speech-temperature", "0"], "/proc/none/x.wav"),
-        (["say", "a", "-o", "x.wav", "--speed", "0"], "speed is 0.0; accepted: 0.1 to 100"),
-        (["say", "a", "-o", "x.wav", "--volume=-2"], "volume is -2.0; accepted: 0 to 100"),
         (
             ["say", "a", "-o", "x.wav", "--speaker", "nobody"],
             "there is no speaker 'nobody'; known speakers: Hibari"
         ),
-        (["say", "a", "-o", "x.wav", "--emotion", "joy"], "emotion is 'joy'; accepted: 高兴1"),
-        (["say", "a", "-o", "x.wav", "--style", "OPERA"], "style is 'OPERA'; accepted: RAP, 哼唱"),
         (["say", " ", "-o", "x.wav"], "the text to speak is empty"),
-        (["chat", "a", "--top-p", "0"], "top-p is 0.0; accepted: above 0, at most 1"),
-        (
-            ["chat", "a", "--max-tokens", "0"],
-            "largest number of answer tokens is 0; accepted: 1 or more"
-        ),
         (["decode", "hello", "-o", "x.wav"], "character 0 is not the start of an audio token"),
         (["decode", "<audio_999999>", "-o", "x.wav"], "token 0 is <audio_999999>"),
         (["verify", "--cases", "/nowhere/c.safetensors"], "/nowhere/c.safetensors"),

@@ -6,10 +6,14 @@ import Foundation
 
 /// Changes the pace of a mono signal.
 public enum Tempo {
+    /// The lowest rate, in Hz, at which a segment holds its overlaps.
+    static let lowestRate = 200
+
     /// The signal at `factor` times its pace.
     ///
     /// The factor, 0.1 to 100, is rounded to six decimals first; exactly 1 changes nothing. The
-    /// result has floor(count / factor + 0.5) samples.
+    /// result has floor(count / factor + 0.5) samples. Throws below 200 Hz too, where a segment is
+    /// shorter than its two overlaps.
     public static func change(
         _ samples: [Float], sampleRate: Int, factor: Double
     ) throws(AudioError) -> [Float] {
@@ -28,6 +32,9 @@ public struct TempoStream: Sendable {
     public init(sampleRate: Int, factor: Double) throws(AudioError) {
         guard factor.isFinite, (0.1...100).contains(factor) else { throw .badTempo(factor) }
         self.factor = (factor * 1e6).rounded() / 1e6
+        guard self.factor == 1 || sampleRate >= Tempo.lowestRate else {
+            throw .tempoRate(sampleRate)
+        }
         stretcher = Stretcher(sampleRate: sampleRate, factor: self.factor)
     }
 

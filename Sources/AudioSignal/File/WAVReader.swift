@@ -21,7 +21,8 @@ public enum WAVReader {
     /// Decodes a file.
     ///
     /// A data chunk whose size is 0, 0xFFFFFFFF or larger than the file reads to the end of the
-    /// file, as streams and interrupted recordings need it; a last incomplete frame is dropped.
+    /// file, as streams and interrupted recordings need it, unless what follows a size of 0 is
+    /// further chunks; a last incomplete frame is dropped.
     public static func read(_ bytes: [UInt8], source: String) throws(AudioError) -> AudioClip {
         func malformed(_ reason: String) -> AudioError {
             .malformed(source: source, reason: reason)
@@ -49,6 +50,9 @@ public enum WAVReader {
                 guard let format else { throw malformed("the data chunk precedes the fmt chunk") }
                 let stated = size == 0xFFFF_FFFF ? largeDataSize ?? 0 : size
                 let rest = bytes.count - body
+                if size == 0, isRowOfChunks(bytes, from: body) {
+                    throw malformed("it has no samples")
+                }
                 let available = stated == 0 || stated > rest ? rest : stated
                 return try decode(
                     bytes, from: body, count: available, format: format, source: source)
@@ -62,6 +66,19 @@ public enum WAVReader {
             position = next
         }
         throw malformed(format == nil ? "there is no fmt chunk" : "there is no data chunk")
+    }
+
+    /// Whether whole chunks with printable names fill the rest of the file.
+    private static func isRowOfChunks(_ bytes: [UInt8], from start: Int) -> Bool {
+        var position = start
+        while position + 8 <= bytes.count {
+            guard bytes[position..<position + 4].allSatisfy({ (0x20...0x7E).contains($0) }) else {
+                return false
+            }
+            let size = Int(number(bytes, position + 4, 4))
+            position += 8 + size + size % 2
+        }
+        return position == bytes.count || position == bytes.count + 1
     }
 
     private static func readFormat(

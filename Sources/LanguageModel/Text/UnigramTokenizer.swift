@@ -256,6 +256,7 @@ public struct StreamingTextDecoder: Sendable {
     private mutating func emit(_ text: String) -> String {
         guard isAtStart, !text.isEmpty else { return text }
         isAtStart = false
-        return text.first == " " ? String(text.dropFirst()) : text
+        // A combining mark behind the space makes one character of the two.
+        return text.unicodeScalars.first == " " ? String(text.unicodeScalars.dropFirst()) : text
     }
 }

@@ -11,7 +11,7 @@ extension SemanticEncoder {
     public init(path: String) throws {
         let graph = try ONNXModel(path: path)
         let layers = try Self.blockCount(graph)
-        let source = try graph.named(Self.roles(layers: layers))
+        let source = try graph.named(Self.roles(graph, layers: layers))
         let loader = WeightLoader(source)
         func unreadable(_ what: String) -> SpeechTokenizerError {
             .unreadableGraph(file: path, missing: what)
@@ -92,7 +92,7 @@ extension SemanticEncoder {
     }
 
     /// Where each weight is used; `initializers` are the names that some exports keep.
-    private static func roles(layers: Int) -> [ONNXRole] {
+    private static func roles(_ graph: ONNXModel, layers: Int) throws -> [ONNXRole] {
         func own(_ name: String) -> [String] { ["encoders." + name, "encoder." + name] }
         var roles: [ONNXRole] = []
         for name in ["conv1", "conv2"] {
@@ -129,19 +129,33 @@ extension SemanticEncoder {
             }
             for name in ["attn_ln", "mlp_ln"] {
                 let node = "/blocks.\(index)/\(name)"
+                // One operation from opset 17 on, taken apart before.
+                let whole = node + "/LayerNormalization"
+                let isWhole = try graph.node(named: whole) != nil
                 roles.append(
                     ONNXRole(
-                        block + name + ".weight", node: node + "/Mul",
-                        initializers: own(block + name + ".weight")))
+                        block + name + ".weight", node: isWhole ? whole : node + "/Mul",
+                        input: isWhole ? 1 : nil, initializers: own(block + name + ".weight")))
                 roles.append(
                     ONNXRole(
-                        block + name + ".bias", node: node + "/Add_1",
-                        initializers: own(block + name + ".bias")))
+                        block + name + ".bias", node: isWhole ? whole : node + "/Add_1",
+                        input: isWhole ? 2 : nil, initializers: own(block + name + ".bias")))
             }
         }
-        roles.append(
-            ONNXRole("codebook", node: "/quantizer/rq/model/layers.0/_codebook/MatMul"))
+        roles.append(ONNXRole("codebook", node: try codebookNode(graph)))
         return roles
+    }
+
+    /// The product of the embeddings with the codebook: by its published name, or the last product
+    /// with a constant when an exporter left the quantiser's scope out.
+    private static func codebookNode(_ graph: ONNXModel) throws -> String {
+        let published = "/quantizer/rq/model/layers.0/_codebook/MatMul"
+        guard try graph.node(named: published) == nil else { return published }
+        let last = try graph.nodes.last {
+            try $0.operation == "MatMul" && !$0.name.contains("/blocks.")
+                && !graph.initializers(ofNode: $0.name).isEmpty
+        }
+        return last?.name ?? published
     }
 
     /// The head count: a constant of the first block's attention, or from the reshape of its query.

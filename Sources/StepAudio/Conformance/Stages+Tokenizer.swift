@@ -1,6 +1,7 @@
 // The stages of the audio tokenizer.
 
 import AudioSignal
+import Checkpoints
 import SpeechTokenizer
 import TensorCore
 
@@ -38,8 +39,14 @@ extension Conformance {
         },
     ]
 
-    /// The id of `<audio_0>` of the bundle's vocabularies.
+    /// The id of `<audio_0>` of the bundle's vocabularies; the published one in a bundle without any.
     func audioBaseID() throws -> Int {
-        try textTokenizer().audioBaseID ?? 0
+        do {
+            return try textTokenizer().audioBaseID ?? Self.publishedAudioBaseID
+        } catch CheckpointError.missingPart {
+            return Self.publishedAudioBaseID
+        }
     }
+
+    private static let publishedAudioBaseID = 65_536
 }
