@@ -34,7 +34,7 @@ struct Session {
         options.speaks = output != nil
         let showText = streams && !settings.json
         // With a listener, each sentence is spoken while the next is written.
-        let listener: @Sendable (Speech) -> Void = { _ in }
+        let listener: @Sendable (SpeechChunk) -> Void = { _ in }
         let (answer, history) = try await system.answer(
             conversation.messages + [question], options: options,
             onText: { piece in
@@ -72,7 +72,7 @@ struct Session {
             tokens: speech?.tokens.count, textTokens: textTokens, finishReason: finish,
             repairs: speech?.repairs,
             realTimeFactor: speech.map { timings.total / max($0.seconds, 1e-9) },
-            timings: timings, memory: await memory())
+            timings: timings, memory: memory())
         if settings.json {
             try Console.printJSON(report)
         } else if settings.verbose {
@@ -86,8 +86,8 @@ struct Session {
     }
 
     /// What the process and the loaded parts take.
-    func memory() async -> MemoryReport {
-        MemoryReport(weights: await system.weightBytes, caches: await system.cacheBytes)
+    func memory() -> MemoryReport {
+        MemoryReport(weights: system.weightBytes, caches: system.cacheBytes)
     }
 
     private func describe(_ report: SpeechReport) -> String {

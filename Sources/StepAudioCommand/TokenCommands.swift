@@ -49,7 +49,7 @@ struct EncodeCommand: AsyncParsableCommand {
                 semantic: result.semantic, seconds: result.seconds,
                 realTimeFactor: result.timings.total / max(result.seconds, 1e-9),
                 timings: result.timings,
-                memory: await session.memory()))
+                memory: session.memory()))
     }
 }
 

@@ -17,8 +17,12 @@ struct ChatModel: Sendable {
     let template: ChatTemplate
 }
 
-/// Loads parts and keeps them; used by one task at a time, as the controller's actor sees to.
-final class ModelParts {
+/// Loads parts and keeps them.
+///
+/// Whoever asks while a part is being loaded waits for it; so ask on the project's own threads.
+final class ModelParts: @unchecked Sendable {
+    // Sendable because everything that changes is touched under the lock only.
+    private let lock = NSRecursiveLock()
     private let locations: ModelLocations
     private let layout: BundleLayout
     private let precision: WeightPrecision?
@@ -32,8 +36,7 @@ final class ModelParts {
     private var loadedAnalyzer: VoiceAnalyzer?
     private var decoders: [Bool: SpeechDecoder] = [:]
     private var voices: [String: FlowDecoder.Prompt] = [:]
-    /// Bytes of the weights that are loaded.
-    private(set) var weightBytes = 0
+    private var loadedBytes = 0
 
     init(
         locations: ModelLocations, precision: WeightPrecision?,
@@ -45,13 +48,32 @@ final class ModelParts {
         self.progress = progress
     }
 
+    /// Bytes of the weights that are loaded.
+    var weightBytes: Int { lock.withLock { loadedBytes } }
+
     /// Bytes of the language models' key-value caches.
     var cacheBytes: Int {
-        [loadedChatEngine, loadedSpeech?.engine].reduce(0) { $0 + ($1?.cacheBytes ?? 0) }
+        lock.withLock {
+            [loadedChatEngine, loadedSpeech?.engine].reduce(0) { $0 + ($1?.cacheBytes ?? 0) }
+        }
+    }
+
+    /// Figures of the parts that are loaded.
+    var statistics: Statistics {
+        lock.withLock {
+            var result = Statistics()
+            result.chat = loadedChatEngine?.statistics
+            result.speech = loadedSpeech?.engine.statistics
+            result.speakers.entries = voices.count
+            result.weightBytes = loadedBytes
+            return result
+        }
     }
 
     /// The audio tokenizer.
     func tokenizer() throws -> AudioTokenizer {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedTokenizer { return loadedTokenizer }
         let files = try layout.audioTokenizer()
         let made = try loading("audio tokenizer", WeightSize.audioTokenizer(files), .fp32) {
@@ -63,6 +85,8 @@ final class ModelParts {
 
     /// The chat model.
     func chat() throws -> ChatModel {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedChat { return loadedChat }
         _ = try layout.chatLanguageModel()  // names every missing file, not the vocabulary alone
         let tokenizer = try chatVocabulary()
@@ -76,6 +100,8 @@ final class ModelParts {
     /// The speech language model with its prompts, ready to speak; `remote` runs it instead of this
     /// process.
     func speech(remote: (any LanguageModelEngine)? = nil) throws -> SpeechSynthesizer {
+        lock.lock()
+        defer { lock.unlock() }
         let codebooks = try tokenizer().layout
         let vocabulary = try remote == nil ? speechLanguageModel().tokenizer : speechVocabulary()
         let engine = try remote ?? speechLanguageModel().engine
@@ -99,6 +125,8 @@ final class ModelParts {
 
     /// The speech language model alone.
     func speechLanguageModel() throws -> (engine: EmbeddedEngine, tokenizer: UnigramTokenizer) {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedSpeech { return loadedSpeech }
         let made = try languageModel(layout.speechLanguageModel(), name: "speech model")
         loadedSpeech = made
@@ -107,6 +135,8 @@ final class ModelParts {
 
     /// The speech model's vocabulary, without its weights.
     func speechVocabulary() throws -> UnigramTokenizer {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedSpeech { return loadedSpeech.tokenizer }
         if let knownSpeechVocabulary { return knownSpeechVocabulary }
         let made = try UnigramTokenizer(directory: layout.speechVocabularyFolder())
@@ -116,6 +146,8 @@ final class ModelParts {
 
     /// The chat model's vocabulary, without its weights.
     func chatVocabulary() throws -> UnigramTokenizer {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedChat { return loadedChat.tokenizer }
         if let knownChatVocabulary { return knownChatVocabulary }
         let made = try UnigramTokenizer(directory: layout.chatVocabularyFolder())
@@ -125,6 +157,8 @@ final class ModelParts {
 
     /// The chat model's engine, whether or not its vocabulary has turn marks.
     func chatEngine() throws -> EmbeddedEngine {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedChatEngine { return loadedChatEngine }
         let engine = try languageModel(layout.chatLanguageModel(), name: "chat model").engine
         loadedChatEngine = engine
@@ -133,6 +167,8 @@ final class ModelParts {
 
     /// The decoder for speech or for singing.
     func decoder(isMusic: Bool) throws -> SpeechDecoder {
+        lock.lock()
+        defer { lock.unlock() }
         if let known = decoders[isMusic] { return known }
         let files = try isMusic ? layout.musicDecoder() : layout.speechDecoder()
         let name = isMusic ? "music decoder" : "speech decoder"
@@ -143,6 +179,8 @@ final class ModelParts {
 
     /// The front end of voice prompts; singing voices use the common one as well.
     func analyzer() throws -> VoiceAnalyzer {
+        lock.lock()
+        defer { lock.unlock() }
         if let loadedAnalyzer { return loadedAnalyzer }
         let files = try layout.speechDecoder()
         let made = try loading("speaker encoder", WeightSize.speakerEncoder(files), .fp32) {
@@ -154,11 +192,15 @@ final class ModelParts {
 
     /// What a speaker's recording was turned into before.
     func voice(_ speaker: SpeakerDirectory.Speaker) -> FlowDecoder.Prompt? {
-        voices[Self.key(speaker)]
+        lock.lock()
+        defer { lock.unlock() }
+        return voices[Self.key(speaker)]
     }
 
     /// Keeps a speaker's prompt for the next time.
     func keep(_ prompt: FlowDecoder.Prompt, for speaker: SpeakerDirectory.Speaker) {
+        lock.lock()
+        defer { lock.unlock() }
         voices[Self.key(speaker)] = prompt
     }
 
@@ -192,7 +234,7 @@ final class ModelParts {
         try size.check(available: ProcessMemory.available, precision: precision)
         progress("loading the \(name)", 0, nil)
         let part = try load()
-        weightBytes += size.bytes(at: precision)
+        loadedBytes += size.bytes(at: precision)
         return part
     }
 }

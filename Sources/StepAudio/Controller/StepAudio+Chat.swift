@@ -1,0 +1,259 @@
+// Answers to conversations: text, and speech sentence by sentence while the text is being written.
+
+import LanguageModel
+import LanguageModelInterface
+import SpeechSynthesis
+import Synchronization
+import TensorCore
+
+extension StepAudio {
+    /// Answers a conversation, as the original's `__call__`: text, mono samples, sample rate.
+    public func callAsFunction(
+        _ messages: [Message], speakerID: String? = nil, speedRatio: Double = 1,
+        volumeRatio: Double = 1
+    ) async throws -> (text: String, samples: [Float], sampleRate: Int) {
+        var options = ChatOptions()
+        options.speech.speaker = speakerID
+        options.speech.speedRatio = speedRatio
+        options.speech.volumeRatio = volumeRatio
+        let answer = try await answer(messages, options: options).answer
+        return (answer.text, answer.speech?.samples ?? [], answer.speech?.sampleRate ?? 0)
+    }
+
+    /// Answers a conversation by text and, when the options ask for it, by speech.
+    ///
+    /// `onText` hears the answer's text piece by piece; `onSpeech` hears its speech piece by piece,
+    /// each sentence spoken while the next is written. The history that comes back is the conversation with recordings
+    /// replaced by their tokens.
+    public func answer(
+        _ messages: [Message], options: ChatOptions = ChatOptions(),
+        onText: @Sendable (String) -> Void = { _ in },
+        onSpeech: (@Sendable (SpeechChunk) -> Void)? = nil
+    ) async throws -> (answer: Answer, history: [Message]) {
+        try options.validate()
+        guard messages.contains(where: { $0.content?.isEmpty == false }) else {
+            throw StepAudioError.emptyInput("the conversation")
+        }
+        for message in messages {
+            try message.style.validate(as: StepAudioError.self)
+        }
+        var timings = Timings()
+        var answer: Answer
+        let history: [Message]
+        do {
+            let start = ContinuousClock.now
+            let chat = try await chatModel()
+            timings.load += start.secondsUntilNow
+            history = try await withTokens(messages, timings: &timings)
+            if options.speaks, let onSpeech {
+                return (
+                    try await spokenReply(
+                        history, chat: chat, options: options, timings: timings, onText: onText,
+                        onSpeech: onSpeech), history
+                )
+            }
+            answer = try await reply(history, chat: chat, options: options, onText: onText)
+        } catch {
+            throw StepAudioError(error, stage: "the answer")
+        }
+        timings.chat = answer.timings.chat
+        answer.timings = timings
+        guard options.speaks else { return (answer, history) }
+        try Self.requireWords(answer.text)
+        let spoken = try await say(
+            Self.spoken(answer.text), options: Self.speech(options, answering: messages))
+        answer.speech = spoken.speech
+        answer.timings += spoken.timings
+        return (answer, history)
+    }
+
+    /// The speech options with the style of the turn that is answered, unless they bring their own.
+    private static func speech(
+        _ options: ChatOptions, answering messages: [Message]
+    ) -> SpeechOptions {
+        var speech = options.speech
+        if speech.style == SpeechStyle(), let asked = messages.last(where: { $0.role == "user" }) {
+            speech.style = asked.style
+        }
+        return speech
+    }
+
+    private static func requireWords(_ text: String) throws(StepAudioError) {
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw .generationFailed(
+                stage: "the answer", reason: "the chat model gave an empty answer")
+        }
+    }
+
+    /// Speaks every sentence of the answer as soon as it is written, while the next is being written.
+    private func spokenReply(
+        _ messages: [Message], chat: ChatModel, options: ChatOptions, timings: Timings,
+        onText: @Sendable (String) -> Void, onSpeech: @escaping @Sendable (SpeechChunk) -> Void
+    ) async throws -> Answer {
+        let (sentences, feed) = AsyncStream<String>.makeStream()
+        let written = Mutex(SentenceStream())
+        let speech = Self.speech(options, answering: messages)
+        async let spoken = speakEach(sentences, options: speech, onSpeech: onSpeech)
+        var answer: Answer
+        do {
+            defer { feed.finish() }
+            answer = try await reply(messages, chat: chat, options: options) { piece in
+                onText(piece)
+                for sentence in written.withLock({ $0.append(Self.spoken(piece)) }) {
+                    feed.yield(sentence)
+                }
+            }
+            try Self.requireWords(answer.text)
+            for sentence in written.withLock({ $0.finish() }) { feed.yield(sentence) }
+        }
+        let result = try await spoken
+        answer.speech = result.speech
+        var sum = timings
+        sum.chat = answer.timings.chat
+        sum += result.timings
+        answer.timings = sum
+        return answer
+    }
+
+    private func speakEach(
+        _ sentences: AsyncStream<String>, options: SpeechOptions,
+        onSpeech: @Sendable (SpeechChunk) -> Void
+    ) async throws -> SpokenText {
+        var whole: SpokenText?
+        var index = 0
+        for await sentence in sentences {
+            let part = try await say(sentence, options: options)
+            onSpeech(
+                SpeechChunk(
+                    samples: part.speech.samples, sampleRate: part.speech.sampleRate,
+                    sentence: index, text: sentence, endsSentence: true))
+            index += 1
+            guard var known = whole else {
+                whole = part
+                continue
+            }
+            known.speech.samples = SpeechSynthesizer.joined(
+                known.speech.samples, part.speech.samples, sampleRate: part.speech.sampleRate)
+            known.speech.tokens += part.speech.tokens
+            known.speech.repairs += part.speech.repairs
+            known.timings += part.timings
+            whole = known
+        }
+        try Task.checkCancellation()
+        guard let whole else { throw StepAudioError.emptyInput("the text to speak") }
+        return whole
+    }
+
+    /// The answer as a stream of text and of spoken sentences, ended by the answer itself.
+    public func stream(
+        _ messages: [Message], options: ChatOptions = ChatOptions()
+    ) -> AsyncThrowingStream<AnswerEvent, any Error> {
+        AsyncThrowingStream { continuation in
+            let task = Task {
+                do {
+                    let result = try await answer(
+                        messages, options: options, onText: { continuation.yield(.text($0)) },
+                        onSpeech: { continuation.yield(.speech($0)) })
+                    continuation.yield(.finished(result.answer))
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    private func reply(
+        _ messages: [Message], chat: ChatModel, options: ChatOptions,
+        onText: @Sendable (String) -> Void
+    ) async throws -> Answer {
+        let start = ContinuousClock.now
+        let prompt = chat.template.ids(Self.turns(messages))
+        let request = GenerationRequest(
+            prompt: prompt, sampling: options.sampling, stopIDs: [chat.template.endOfTurn],
+            maximumNewTokens: options.maximumNewTokens)
+        var decoder = StreamingTextDecoder(chat.tokenizer)
+        var answer = Answer(text: "", tokens: [], finishReason: .length, timings: Timings())
+        var isFinished = false
+        self.options.progress("answer", 0, nil)
+        for try await event in chat.engine.generate(request) {
+            switch event {
+            case .prefill: break
+            case .token(let id):
+                answer.tokens.append(id)
+                let text = decoder.append(id)
+                answer.text += text
+                if !text.isEmpty { onText(text) }
+                self.options.progress("answer", answer.tokens.count, nil)
+            case .finished(let reason):
+                answer.finishReason = reason
+                isFinished = true
+            }
+        }
+        try Task.checkCancellation()
+        guard isFinished else { throw CancellationError() }
+        let rest = decoder.finish()
+        answer.text += rest
+        if !rest.isEmpty { onText(rest) }
+        answer.timings.chat = start.secondsUntilNow
+        return answer
+    }
+
+    /// The text without what only models read: audio tokens and turn marks.
+    static func spoken(_ text: String) -> String {
+        text.replacing(/<audio_[0-9]+>|<\|[A-Z_]+\|>/, with: "")
+    }
+
+    /// The messages with every recording as its tokens.
+    func withTokens(_ messages: [Message], timings: inout Timings) async throws -> [Message] {
+        var result = messages
+        for (index, message) in messages.enumerated() {
+            guard let content = message.content else { continue }
+            var encoded: [Message.Part] = []
+            for part in content {
+                encoded.append(try await withTokens(part, timings: &timings))
+            }
+            result[index].content = encoded
+        }
+        return result
+    }
+
+    private func withTokens(
+        _ part: Message.Part, timings: inout Timings
+    ) async throws -> Message.Part {
+        guard case .audio(let sound) = part else { return part }
+        if case .tokens(let text) = sound {
+            let layout = try await ComputeThreads.run { [parts] in try parts.tokenizer().layout }
+            _ = try layout.deinterleave(layout.parse(text))
+            return part
+        }
+        let encoded = try await encode(sound)
+        timings += encoded.timings
+        guard !encoded.ids.isEmpty else {
+            throw StepAudioError.audioUnusable(
+                source: SoundReader.name(of: sound),
+                reason: "it lasts \(encoded.seconds.rounded(toPlaces: 3)) s, too short for "
+                    + "a group of tokens (0.2 s)")
+        }
+        return .audio(.tokens(encoded.text))
+    }
+
+    /// The messages as the template writes them, tags of a turn's style in front of its content.
+    static func turns(_ messages: [Message]) -> [ChatTurn] {
+        messages.map { message in
+            var content = message.content?.compactMap { part -> ChatTurn.Content? in
+                switch part {
+                case .text(let text): .text(text)
+                case .audio(.tokens(let tokens)): .audioTokens(tokens)
+                case .audio: nil
+                }
+            }
+            let tags = message.style.tags
+            if !tags.isEmpty, content != nil {
+                content?.insert(.text(tags), at: 0)
+            }
+            return ChatTurn(role: message.role, content: content)
+        }
+    }
+}

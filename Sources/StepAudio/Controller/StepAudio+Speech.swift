@@ -1,0 +1,135 @@
+// Text to speech, whole or as a stream.
+
+import AudioSignal
+import SpeechSynthesis
+import TensorCore
+
+extension StepAudio {
+    /// Speaks a text.
+    ///
+    /// Leading tags of the text win over the options' style.
+    public func say(
+        _ text: String, options: SpeechOptions = SpeechOptions()
+    ) async throws -> SpokenText {
+        var timings = Timings()
+        let job = try await speechJob(text, options: options, timings: &timings)
+        return try await translating("speech") {
+            let speech = try await job.synthesizer.speak(
+                job.text, voice: job.voice, decoder: job.decoder, options: options.synthesis,
+                progress: synthesisProgress)
+            return try await finished(speech, options: options, timings: &timings)
+        }
+    }
+
+    /// Speaks a text and gives its sound out piece by piece, ended by the whole.
+    ///
+    /// Leaving the stream or cancelling its task stops the work within one token step.
+    public func streamSpeech(
+        _ text: String, options: SpeechOptions = SpeechOptions()
+    ) -> AsyncThrowingStream<SpeechEvent, any Error> {
+        AsyncThrowingStream { continuation in
+            let task = Task {
+                do {
+                    let result = try await say(text, options: options)
+                    continuation.yield(
+                        .chunk(
+                            SpeechChunk(
+                                samples: result.speech.samples,
+                                sampleRate: result.speech.sampleRate, sentence: 0, text: text,
+                                endsSentence: true)))
+                    continuation.yield(.finished(result))
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    /// What a speech needs before it starts.
+    struct SpeechJob: Sendable {
+        let text: String
+        let synthesizer: SpeechSynthesizer
+        let decoder: SpeechDecoder
+        let voice: Voice
+    }
+
+    /// Checks the text and the options, and loads what they need.
+    func speechJob(
+        _ text: String, options: SpeechOptions, timings: inout Timings
+    ) async throws -> SpeechJob {
+        try options.validate()
+        try options.style.validate(as: StepAudioError.self)
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw StepAudioError.emptyInput("the text to speak")
+        }
+        let tagged = Self.tagged(text, options: options)
+        let instruction = BracketTag.instruction(of: tagged)
+        let isMusic = BracketTag.vocalStyles.contains(instruction)
+        do {
+            let start = ContinuousClock.now
+            let synthesizer = try await self.synthesizer()
+            let decoder = try await ComputeThreads.run { [parts] in
+                try parts.decoder(isMusic: isMusic)
+            }
+            timings.load += start.secondsUntilNow
+            let voice = try await self.voice(
+                for: options, instruction: isMusic ? instruction : "", timings: &timings)
+            return SpeechJob(text: tagged, synthesizer: synthesizer, decoder: decoder, voice: voice)
+        } catch {
+            throw StepAudioError(error, stage: "loading the voice")
+        }
+    }
+
+    /// The text with the options' tags in front, unless it brings its own.
+    static func tagged(_ text: String, options: SpeechOptions) -> String {
+        guard BracketTag.split(text).tags.isEmpty else { return text }
+        if let style = options.vocalStyle { return "(\(style))" + text }
+        return options.style.tags + text
+    }
+
+    var synthesisProgress: SpeechSynthesizer.Progress {
+        let progress = options.progress
+        return { stage, completed, total in
+            switch stage {
+            case .tokens: progress("speech tokens", completed, total)
+            case .flow: progress("flow", completed, total)
+            case .vocoder: progress("vocoder", completed, total)
+            }
+        }
+    }
+
+    /// Applies tempo and volume and gathers the result.
+    func finished(
+        _ speech: SynthesizedSpeech, options: SpeechOptions, timings: inout Timings
+    ) async throws -> SpokenText {
+        timings.speechTokens += speech.tokenSeconds
+        timings.flow += speech.flowSeconds
+        timings.vocoder += speech.vocoderSeconds
+        let start = ContinuousClock.now
+        let samples = try await ComputeThreads.run {
+            try Level.volume(
+                Tempo.change(
+                    speech.samples, sampleRate: speech.sampleRate, factor: options.speedRatio),
+                factor: options.volumeRatio)
+        }
+        timings.adjust += start.secondsUntilNow
+        return SpokenText(
+            speech: Speech(
+                samples: samples, sampleRate: speech.sampleRate, tokens: speech.tokens,
+                repairs: speech.findings.map(\.description)),
+            timings: timings)
+    }
+}
+
+extension SpeechStyle {
+    /// Refuses unknown names as the controller's error.
+    func validate(as type: StepAudioError.Type) throws(StepAudioError) {
+        do {
+            try validate()
+        } catch {
+            throw StepAudioError(error, stage: "speech")
+        }
+    }
+}

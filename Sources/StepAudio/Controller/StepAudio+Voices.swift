@@ -1,0 +1,62 @@
+// The voice that a call asks for: a speaker's recording or one to clone, turned into what conditions the
+// models.
+
+import AudioSignal
+import SpeechSynthesis
+import TensorCore
+
+extension StepAudio {
+    /// The voice that the options ask for; `instruction` names a singing style's own recording.
+    func voice(
+        for options: SpeechOptions, instruction: String, timings: inout Timings
+    ) async throws -> Voice {
+        let (locations, userVoices) = (locations, self.options.userVoices)
+        let made = try await ComputeThreads.run { [parts] in
+            var spent = Timings()
+            let voice = try Self.voice(
+                for: options, instruction: instruction, parts: parts,
+                store: VoiceStore(locations: locations, userDirectory: userVoices), timings: &spent)
+            return (voice, spent)
+        }
+        timings += made.1
+        return made.0
+    }
+
+    private static func voice(
+        for options: SpeechOptions, instruction: String, parts: ModelParts,
+        store: @autoclosure () throws -> VoiceStore, timings: inout Timings
+    ) throws -> Voice {
+        if let clone = options.clone {
+            let text = clone.text.trimmingWhitespace
+            guard !text.isEmpty else {
+                throw StepAudioError.emptyInput("the text of the voice to clone")
+            }
+            let clip = try SoundReader.clip(of: clone.audio)
+            return Voice(
+                name: "", promptText: text,
+                prompt: try prompt(of: clip, parts: parts, timings: &timings))
+        }
+        let store = try store()
+        let base = try store.speaker(options.speaker)
+        let speaker = try instruction.isEmpty ? base : store.speaker(base.id + instruction)
+        if let known = parts.voice(speaker) {
+            return Voice(name: base.id, promptText: speaker.promptText, prompt: known)
+        }
+        let clip = try SoundReader.clip(of: .file(speaker.promptAudio))
+        let prompt = try prompt(of: clip, parts: parts, timings: &timings)
+        parts.keep(prompt, for: speaker)
+        return Voice(name: base.id, promptText: speaker.promptText, prompt: prompt)
+    }
+
+    private static func prompt(
+        of clip: AudioClip, parts: ModelParts, timings: inout Timings
+    ) throws -> FlowDecoder.Prompt {
+        let (tokenizer, analyzer) = try timings.measure(\.load) {
+            (try parts.tokenizer(), try parts.analyzer())
+        }
+        return try timings.measure(\.encode) {
+            let tokens = try tokenizer.tokens(clip.mono(), sampleRate: clip.sampleRate, trim: true)
+            return try analyzer.prompt(clip, tokens: tokens.mixed)
+        }
+    }
+}
