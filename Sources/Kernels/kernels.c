@@ -81,12 +81,12 @@ void *sa_scratch(long bytes) {
 
 void sa_gemm(long m, long n, long k, const float *a, long a_stride, const void *b, long b_stride,
              int b_type, bool b_is_kn, float *c, long c_stride, float alpha, bool accumulate,
-             const float *bias, bool by_rows) {
+             const float *bias) {
   if (m <= 0 || n <= 0) {
     return;
   }
   table()->gemm(m, n, k, a, a_stride, b, b_stride, b_type, b_is_kn, c, c_stride, alpha, accumulate,
-                bias, by_rows);
+                bias);
 }
 
 void sa_apply(int function, float *x, long count, float parameter) {
@@ -128,3 +128,30 @@ void sa_scale_shift(float *x, long rows, long columns, const float *scale, const
 }
 
 void sa_widen_bf16(const uint16_t *x, float *y, long count) { table()->widen_bf16(x, y, count); }
+
+void sa_gemm_quantised(long m, long n, long k, int bits, const int8_t *values, const float *scales,
+                       const int32_t *offsets, const uint8_t *blocks, float *c, long c_stride,
+                       bool accumulate, const float *bias) {
+  table()->gemm_quantised(m, n, k, bits, values, scales, offsets, blocks, c, c_stride, accumulate,
+                          bias);
+}
+
+void sa_quantise_rows(long rows, long k, int bits, const float *x, long stride, int8_t *values,
+                      float *scales, int32_t *offsets) {
+  table()->quantise_rows(rows, k, bits, x, stride, values, scales, offsets);
+}
+
+void sa_quantise_tile(int bits, long live, long k, const void *weights, int type, long stride,
+                      uint8_t *blocks) {
+  table()->quantise_tile(bits, live, k, weights, type, stride, blocks);
+}
+
+void sa_dequantise_row(int bits, long k, const uint8_t *blocks, long output, float *x) {
+  table()->dequantise_row(bits, k, blocks, output, x);
+}
+
+uint32_t sa_read_all(const void *p, long bytes) { return table()->read_all(p, bytes); }
+
+long sa_multiply_fp32(long count) { return table()->multiply_fp32(count); }
+
+long sa_multiply_int8(long count) { return table()->multiply_int8(count); }

@@ -67,7 +67,7 @@ struct ModelSettings: ParsableArguments {
     @Option(help: "Name of the speech language model on its server (default: its first).")
     var ttsModel: String?
 
-    @Option(help: "Weights in memory: auto, fp32 or bf16 (int8 and int4 are not built yet).")
+    @Option(help: "Language models' weights in memory: auto, fp32, bf16, int8 or int4.")
     var precision: String?
 
     @Option(parsing: .unconditional, help: "Threads to compute with (default: all cores).")
@@ -98,7 +98,7 @@ struct ModelSettings: ParsableArguments {
     /// The settings with the environment's twins filled in.
     func resolved() throws -> ResolvedModelSettings {
         let precisionName = precision ?? Environment.value("PRECISION") ?? "auto"
-        let accepted = ["auto", "fp32", "bf16"]
+        let accepted = ["auto"] + WeightPrecision.allCases.map(\.rawValue)
         guard accepted.contains(precisionName) else {
             throw ValidationError(
                 "precision is '\(precisionName)'; accepted: \(accepted.joined(separator: ", "))")

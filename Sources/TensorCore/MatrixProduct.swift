@@ -14,8 +14,6 @@ public enum MatrixProduct {
         case inputsByOutputs
     }
 
-    /// Up to this many rows of A the product reads B once without packing it.
-    static let rowPathLimit = 4
     /// Smallest number of multiply-adds that is worth a second thread.
     static let parallelThreshold = 40_000
 
@@ -25,9 +23,10 @@ public enum MatrixProduct {
         bStride: Int, bLayout: Layout, c: UnsafeMutablePointer<Float>, cStride: Int,
         alpha: Float = 1, accumulate: Bool = false
     ) {
+        WorkCounter.add(m * n * k)
         sa_gemm(
             m, n, k, a, aStride, b, bStride, Int32(SA_FLOAT32.rawValue),
-            bLayout == .inputsByOutputs, c, cStride, alpha, accumulate, nil, m <= rowPathLimit)
+            bLayout == .inputsByOutputs, c, cStride, alpha, accumulate, nil)
     }
 
     /// C = A W^T + bias (or added to C) on all cores; W is [n, k] in fp32 or bf16.
@@ -36,8 +35,8 @@ public enum MatrixProduct {
         weightsStride: Int, isBFloat16: Bool, c: UnsafeMutablePointer<Float>, cStride: Int,
         accumulate: Bool, bias: UnsafePointer<Float>?
     ) {
+        WorkCounter.add(m * n * k)
         let type = Int32(isBFloat16 ? SA_BFLOAT16.rawValue : SA_FLOAT32.rawValue)
-        let byRows = m <= rowPathLimit
         let (left, right) = (
             SharedReadPointer(a), SharedReadPointer(weights.assumingMemoryBound(to: UInt8.self))
         )
@@ -47,23 +46,23 @@ public enum MatrixProduct {
         if m * n * k < parallelThreshold || Parallel.threadCount == 1 {
             sa_gemm(
                 m, n, k, a, aStride, weights, weightsStride, type, false, c, cStride, 1,
-                accumulate, bias, byRows)
-        } else if byRows || n >= m {
-            Parallel.forEachRange(n, grain: byRows ? 16 : 32) { outputs in
+                accumulate, bias)
+        } else if n >= m {
+            Parallel.forEachRange(n, grain: 32, partsPerThread: m > 32 ? 2 : 4) { outputs in
                 let first = outputs.lowerBound
                 sa_gemm(
                     m, outputs.count, k, left.base, aStride,
                     right.base + first * weightsStride * elementBytes, weightsStride, type, false,
                     target.base + first, cStride, 1, accumulate,
-                    sharedBias.map { $0.base + first }, byRows)
+                    sharedBias.map { $0.base + first })
             }
         } else {
-            Parallel.forEachRange(m, grain: 12) { rows in
+            Parallel.forEachRange(m, grain: 96, partsPerThread: 4) { rows in
                 let first = rows.lowerBound
                 sa_gemm(
                     rows.count, n, k, left.base + first * aStride, aStride, right.base,
                     weightsStride, type, false, target.base + first * cStride, cStride, 1,
-                    accumulate, sharedBias?.base, byRows)
+                    accumulate, sharedBias?.base)
             }
         }
     }

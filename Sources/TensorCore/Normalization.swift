@@ -95,9 +95,7 @@ public struct GroupNorm: Sendable {
     public func callAsFunction(_ x: Tensor) -> Tensor {
         let (frames, channels) = (x.rows, weight.count)
         precondition(x.columns == channels, "\(x.shape) into a norm of \(channels)")
-        var sums = [Double](repeating: 0, count: channels)
-        var squares = sums
-        sa_column_moments(x.values, frames, channels, &sums, &squares)
+        let (sums, squares) = Self.moments(x)
         var scale = [Float](repeating: 0, count: channels)
         var shift = scale
         let width = channels / groups
@@ -116,6 +114,41 @@ public struct GroupNorm: Sendable {
         var result = x
         result.scaleAndShift(scale: scale, shift: shift)
         return result
+    }
+}
+
+extension GroupNorm {
+    /// Frames whose sums are taken together; fixed, so that the threads do not change the result.
+    private static let stretch = 256
+
+    /// Each column's sum and sum of squares.
+    private static func moments(_ x: Tensor) -> (sums: [Double], squares: [Double]) {
+        let (frames, channels) = (x.rows, x.columns)
+        let stretches = (frames + stretch - 1) / stretch
+        var parts = [Double](repeating: 0, count: 2 * channels * stretches)
+        parts.withUnsafeMutableBufferPointer { target in
+            x.values.withUnsafeBufferPointer { source in
+                guard let target = target.baseAddress.map({ SharedPointer($0) }),
+                    let source = source.baseAddress.map({ SharedReadPointer($0) })
+                else { return }
+                Parallel.forEachRange(stretches) { range in
+                    for index in range {
+                        let first = index * stretch
+                        let sums = target.base + index * 2 * channels
+                        sa_column_moments(
+                            source.base + first * channels, min(stretch, frames - first), channels,
+                            sums, sums + channels)
+                    }
+                }
+            }
+        }
+        var total = [Double](repeating: 0, count: 2 * channels)
+        for index in 0..<stretches {
+            for place in 0..<2 * channels {
+                total[place] += parts[index * 2 * channels + place]
+            }
+        }
+        return (Array(total[..<channels]), Array(total[channels...]))
     }
 }
 

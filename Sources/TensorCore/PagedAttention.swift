@@ -133,7 +133,7 @@ package struct PagedAttention: Sendable {
             sa_gemm(
                 height, tokens, width, query, step, job.rows.keys[page] + job.group * width,
                 groups * width, Int32(SA_FLOAT32.rawValue), false, scores + page * pageTokens,
-                keyCount, scale, false, nil, order.isRowByRow)
+                keyCount, scale, false, nil)
         }
     }
 
@@ -162,8 +162,7 @@ package struct PagedAttention: Sendable {
             sa_gemm(
                 height, width, tokens, scores + page * pageTokens, keyCount,
                 job.rows.values[page] + job.group * width, groups * width,
-                Int32(SA_FLOAT32.rawValue), true, output, step, 1, page > 0, nil,
-                order.isRowByRow)
+                Int32(SA_FLOAT32.rawValue), true, output, step, 1, page > 0, nil)
         }
     }
 }

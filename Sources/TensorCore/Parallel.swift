@@ -2,7 +2,6 @@
 // task in an order that does not depend on the split: results never depend on the thread count.
 
 import Dispatch
-import Foundation
 import Kernels
 import Synchronization
 
@@ -10,10 +9,10 @@ import Synchronization
 public enum Parallel {
     private static let chosenCount = Atomic<Int>(0)
 
-    /// Number of tasks a loop is split into; the processor's active cores unless set.
+    /// Number of threads a loop runs on; the cores given to the process unless set.
     public static var threadCount: Int {
         let chosen = chosenCount.load(ordering: .relaxed)
-        return chosen > 0 ? chosen : ProcessInfo.processInfo.activeProcessorCount
+        return chosen > 0 ? chosen : ProcessorCount.available
     }
 
     /// The instruction set that the kernels use on this processor.
@@ -37,8 +36,12 @@ public enum Parallel {
             }
             return
         }
-        if threads == count {
-            DispatchQueue.concurrentPerform(iterations: count, execute: body)
+        if WorkerPool.shared.run(count, threads: threads, body) { return }
+        // Another loop has the pool, or this one is inside another. Two cores have nothing to spare.
+        guard threads > 2 else {
+            for index in 0..<count {
+                body(index)
+            }
             return
         }
         let next = Atomic<Int>(0)
@@ -53,13 +56,28 @@ public enum Parallel {
         }
     }
 
-    /// Splits `count` items into at most `threadCount` ranges whose bounds are multiples of
-    /// `grain`, and calls `body` once for each.
+    /// The results of `body` for each index below `count`, computed on at most `threadCount` threads.
+    public static func map<Result: Sendable>(
+        _ count: Int, _ body: @Sendable (Int) -> Result
+    ) -> [Result] {
+        let results = Mutex<[Result?]>(Array(repeating: nil, count: count))
+        forEach(count) { index in
+            let result = body(index)
+            results.withLock { $0[index] = result }
+        }
+        return results.withLock { $0.compactMap(\.self) }
+    }
+
+    /// Splits `count` items into ranges whose bounds are multiples of `grain`, at most
+    /// `partsPerThread` for each thread, and calls `body` once for each range. More parts than threads
+    /// even out threads that are held up.
     public static func forEachRange(
-        _ count: Int, grain: Int = 1, _ body: @Sendable (Range<Int>) -> Void
+        _ count: Int, grain: Int = 1, partsPerThread: Int = 1,
+        _ body: @Sendable (Range<Int>) -> Void
     ) {
         let grains = (count + grain - 1) / grain
-        let parts = min(threadCount, grains)
+        let threads = threadCount
+        let parts = threads == 1 ? 1 : min(threads * partsPerThread, grains)
         guard parts > 1 else {
             if count > 0 {
                 body(0..<count)

@@ -37,6 +37,8 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
     case notIntegers(name: String, type: ScalarType)
     /// A matrix was asked of a tensor of another rank.
     case notAMatrix(name: String, shape: [Int])
+    /// Blocks of int8 or int4 weights were asked of a tensor of another form.
+    case notBlocks(name: String, shape: [Int])
 
     /// What was wrong, with the value seen and what is accepted.
     public var description: String {
@@ -49,6 +51,9 @@ public enum TensorError: Error, Equatable, CustomStringConvertible {
             "tensor \(name) holds \(type.rawValue), integers are needed"
         case .notAMatrix(let name, let shape):
             "tensor \(name) has shape \(shape), a matrix [outputs, inputs] is needed"
+        case .notBlocks(let name, let shape):
+            "tensor \(name) has shape \(shape), blocks of int8 or int4 weights "
+                + "[outputs / 16, inputs / 32, 544 or 288] of bytes are needed"
         }
     }
 }
@@ -65,6 +70,15 @@ public final class TensorStorage: @unchecked Sendable {
             byteCount: max(source.count, 1), alignment: 64)
         block.copyBytes(from: source)
         bytes = UnsafeRawBufferPointer(rebasing: block[0..<source.count])
+        isMapped = false
+    }
+
+    /// Makes a block of `count` bytes that `fill` writes, 64-byte aligned.
+    package init(count: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        let block = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 64)
+        let part = UnsafeMutableRawBufferPointer(rebasing: block[0..<count])
+        fill(part)
+        bytes = UnsafeRawBufferPointer(part)
         isMapped = false
     }
 
@@ -173,6 +187,11 @@ public struct StoredTensor: Sendable {
         }
     }
 
+    /// Lets go of the file's pages, after the values were used elsewhere.
+    func releasePages() {
+        storage.release(byteOffset..<byteOffset + elementCount * scalarType.byteCount)
+    }
+
     private func read<Stored: BitwiseCopyable, Result>(
         _ type: Stored.Type, _ convert: (Stored) -> Result
     ) -> [Result] {
@@ -187,9 +206,7 @@ public struct StoredTensor: Sendable {
     /// The elements as fp32, whatever their type; the file's pages are let go of, so that a
     /// conversion does not hold both.
     public func floats() -> [Float] {
-        defer {
-            storage.release(byteOffset..<byteOffset + elementCount * scalarType.byteCount)
-        }
+        defer { releasePages() }
         switch scalarType {
         case .float32:
             return [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in

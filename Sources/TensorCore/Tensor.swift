@@ -120,8 +120,12 @@ public struct Tensor: Sendable, Equatable {
         let count = left.values.count
         left.values.withUnsafeMutableBufferPointer { target in
             right.values.withUnsafeBufferPointer { source in
-                if let target = target.baseAddress, let source = source.baseAddress {
-                    sa_add(target, source, count)
+                guard let target = target.baseAddress.map({ SharedPointer($0) }),
+                    let source = source.baseAddress.map({ SharedReadPointer($0) })
+                else { return }
+                Parallel.forEachRange(count, grain: 32_768) { range in
+                    sa_add(
+                        target.base + range.lowerBound, source.base + range.lowerBound, range.count)
                 }
             }
         }
@@ -133,11 +137,13 @@ public struct Tensor: Sendable, Equatable {
         let (rows, columns) = (rows, columns)
         values.withUnsafeMutableBufferPointer { target in
             vector.withUnsafeBufferPointer { source in
-                guard let target = target.baseAddress, let source = source.baseAddress else {
-                    return
-                }
-                for row in 0..<rows {
-                    sa_add(target + row * columns, source, columns)
+                guard let target = target.baseAddress.map({ SharedPointer($0) }),
+                    let source = source.baseAddress.map({ SharedReadPointer($0) })
+                else { return }
+                Parallel.forEachRange(rows, grain: max(1, 32_768 / max(1, columns))) { range in
+                    for row in range {
+                        sa_add(target.base + row * columns, source.base, columns)
+                    }
                 }
             }
         }
@@ -147,8 +153,9 @@ public struct Tensor: Sendable, Equatable {
     public mutating func scale(by factor: Float) {
         let count = values.count
         values.withUnsafeMutableBufferPointer { target in
-            if let target = target.baseAddress {
-                sa_scale(target, factor, count)
+            guard let target = target.baseAddress.map({ SharedPointer($0) }) else { return }
+            Parallel.forEachRange(count, grain: 32_768) { range in
+                sa_scale(target.base + range.lowerBound, factor, range.count)
             }
         }
     }

@@ -1,17 +1,10 @@
-// Weight matrices [outputs, inputs] in fp32 or bf16. A bf16 matrix keeps its two bytes a weight
-// (and stays in the mapped file when the file is bf16); products accumulate in fp32.
+// Weight matrices [outputs, inputs] in fp32, bf16, int8 or int4. A matrix stays in the mapped file when
+// the file holds the precision asked for; products accumulate in fp32. The bits of a result's row depend
+// on its own row of inputs only: not on the rows beside it, the range of outputs or the threads.
 
 import Kernels
 
-/// How weights are kept in memory.
-public enum WeightPrecision: String, Sendable, CaseIterable, Codable {
-    case fp32, bf16
-
-    /// Bytes of one weight.
-    public var byteCount: Int { self == .fp32 ? 4 : 2 }
-}
-
-/// A row-major weight matrix, one row an output.
+/// A weight matrix, one row an output: row-major in fp32 and bf16, in blocks in int8 and int4.
 public struct WeightMatrix: Sendable {
     /// Number of rows.
     public let outputs: Int
@@ -22,7 +15,7 @@ public struct WeightMatrix: Sendable {
     private let storage: TensorStorage
     private let byteOffset: Int
 
-    private init(
+    init(
         outputs: Int, inputs: Int, precision: WeightPrecision, storage: TensorStorage,
         byteOffset: Int
     ) {
@@ -43,6 +36,12 @@ public struct WeightMatrix: Sendable {
             case .fp32: values.withUnsafeBytes { TensorStorage(copying: $0) }
             case .bf16:
                 values.map(Self.roundToBFloat16).withUnsafeBytes { TensorStorage(copying: $0) }
+            case .int8, .int4:
+                values.withUnsafeBytes {
+                    QuantizedBlocks.packed(
+                        $0.baseAddress, isBFloat16: false, outputs: outputs, inputs: inputs,
+                        precision: precision)
+                }
             }
         self.init(
             outputs: outputs, inputs: inputs, precision: precision, storage: storage,
@@ -54,24 +53,58 @@ public struct WeightMatrix: Sendable {
         guard stored.shape.count == 2 else {
             throw .notAMatrix(name: stored.name, shape: stored.shape)
         }
-        let inPlace: ScalarType = precision == .fp32 ? .float32 : .bfloat16
-        if stored.scalarType == inPlace, stored.byteOffset % inPlace.byteCount == 0 {
+        let (outputs, inputs) = (stored.shape[0], stored.shape[1])
+        let type = stored.scalarType
+        let isAligned = stored.byteOffset % type.byteCount == 0
+        if isAligned, type == precision.scalarType {
             self.init(
-                outputs: stored.shape[0], inputs: stored.shape[1], precision: precision,
-                storage: stored.storage, byteOffset: stored.byteOffset)
+                outputs: outputs, inputs: inputs, precision: precision, storage: stored.storage,
+                byteOffset: stored.byteOffset)
+        } else if precision.isQuantized, isAligned, type == .bfloat16 || type == .float32 {
+            let blocks = stored.withBytes {
+                QuantizedBlocks.packed(
+                    $0.baseAddress, isBFloat16: type == .bfloat16, outputs: outputs,
+                    inputs: inputs, precision: precision)
+            }
+            stored.releasePages()
+            self.init(
+                outputs: outputs, inputs: inputs, precision: precision, storage: blocks,
+                byteOffset: 0)
         } else {
             self.init(
-                outputs: stored.shape[0], inputs: stored.shape[1], values: stored.floats(),
-                precision: precision)
+                outputs: outputs, inputs: inputs, values: stored.floats(), precision: precision)
         }
     }
 
+    /// Uses blocks of int8 or int4 weights in place, in the order of `QuantizedBlocks`.
+    ///
+    /// The stored tensor's shape is [tiles, blocks, bytes of a block].
+    public init(
+        blocks stored: StoredTensor, outputs: Int, inputs: Int
+    ) throws(TensorError) {
+        guard let precision = QuantizedBlocks.precision(stored),
+            stored.shape
+                == QuantizedBlocks.shape(
+                    outputs: outputs, inputs: inputs, precision: precision)
+        else { throw .notBlocks(name: stored.name, shape: stored.shape) }
+        self.init(
+            outputs: outputs, inputs: inputs, precision: precision, storage: stored.storage,
+            byteOffset: stored.byteOffset)
+    }
+
     /// Bytes the weights occupy.
-    public var byteCount: Int { outputs * inputs * precision.byteCount }
+    public var byteCount: Int { precision.byteCount(outputs: outputs, inputs: inputs) }
 
     /// Calls `body` with the first weight's address.
     package func withPointer<R>(_ body: (UnsafeRawPointer) -> R) -> R? {
         withExtendedLifetime(storage) { storage.baseAddress.map { body($0 + byteOffset) } }
+    }
+
+    /// Calls `body` with the weights' bytes.
+    package func withBytes(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        try storage.withBytes { all in
+            try body(UnsafeRawBufferPointer(rebasing: all[byteOffset..<byteOffset + byteCount]))
+        }
     }
 
     /// x W^T: [T, inputs] -> [T, outputs], on all cores.
@@ -104,9 +137,18 @@ public struct WeightMatrix: Sendable {
         let range = outputRange ?? 0..<outputs
         withPointer { weights in
             func run(_ bias: UnsafePointer<Float>?) {
+                guard !precision.isQuantized else {
+                    QuantizedBlocks(
+                        base: weights, outputs: outputs, inputs: inputs, precision: precision
+                    ).multiply(
+                        rows: rows, outputs: range, from: a, into: c, accumulate: accumulate,
+                        bias: bias)
+                    return
+                }
+                let bytes = precision == .bf16 ? 2 : 4
                 MatrixProduct.multiplyParallel(
                     m: rows, n: range.count, k: inputs, a: a, aStride: inputs,
-                    weights: weights + range.lowerBound * inputs * precision.byteCount,
+                    weights: weights + range.lowerBound * inputs * bytes,
                     weightsStride: inputs, isBFloat16: precision == .bf16, c: c,
                     cStride: range.count, accumulate: accumulate, bias: bias)
             }
@@ -126,12 +168,17 @@ public struct WeightMatrix: Sendable {
         return [Float](unsafeUninitializedCapacity: inputs) { buffer, count in
             withPointer { weights in
                 guard let target = buffer.baseAddress else { return }
-                let start = weights + index * inputs * precision.byteCount
                 switch precision {
                 case .fp32:
+                    let start = weights + index * inputs * 4
                     target.update(from: start.assumingMemoryBound(to: Float.self), count: inputs)
                 case .bf16:
+                    let start = weights + index * inputs * 2
                     sa_widen_bf16(start.assumingMemoryBound(to: UInt16.self), target, inputs)
+                case .int8, .int4:
+                    QuantizedBlocks(
+                        base: weights, outputs: outputs, inputs: inputs, precision: precision
+                    ).read(row: index, into: target)
                 }
             }
             count = inputs

@@ -229,7 +229,7 @@ struct CommandLineErrorTests {
         (["chat", "a", "--history", "none"], [:], "history is 'none'; accepted: tokens, text"),
         (
             ["chat", "a", "--precision", "fp64"], [:],
-            "precision is 'fp64'; accepted: auto, fp32, bf16"
+            "precision is 'fp64'; accepted: auto, fp32, bf16, int8, int4"
         ),
         (
             ["chat", "a", "--threads=-1"], [:],

@@ -43,18 +43,18 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
             let half = b.map(WeightMatrix.roundToBFloat16)
             let widened = half.map { Float(bitPattern: UInt32($0) << 16) }
             for isHalf in [false, true] {
-                for (byRows, accumulate) in [(false, false), (true, true), (false, true)] {
+                for accumulate in [false, true] {
                     forEachLevel { level in
                         var c = start
                         let type = Int32(isHalf ? SA_BFLOAT16.rawValue : SA_FLOAT32.rawValue)
                         if isHalf {
                             sa_gemm(
                                 m, n, k, a, aStride, half, bStride, type, isKN, &c, cStride, 0.5,
-                                accumulate, bias, byRows)
+                                accumulate, bias)
                         } else {
                             sa_gemm(
                                 m, n, k, a, aStride, b, bStride, type, isKN, &c, cStride, 0.5,
-                                accumulate, bias, byRows)
+                                accumulate, bias)
                         }
                         let weights = isHalf ? widened : b
                         var worst = 0.0
@@ -78,6 +78,20 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
                             }
                         }
                         #expect(untouched, "wrote past a row at level \(level)")
+                        // The last row alone has the same bits.
+                        let last = (m - 1) * cStride
+                        var alone = Array(start[last...])
+                        let row = Array(a[((m - 1) * aStride)...])
+                        if isHalf {
+                            sa_gemm(
+                                1, n, k, row, aStride, half, bStride, type, isKN, &alone, cStride,
+                                0.5, accumulate, bias)
+                        } else {
+                            sa_gemm(
+                                1, n, k, row, aStride, b, bStride, type, isKN, &alone, cStride,
+                                0.5, accumulate, bias)
+                        }
+                        #expect(alone == Array(c[last...]), "level \(level)")
                     }
                 }
             }

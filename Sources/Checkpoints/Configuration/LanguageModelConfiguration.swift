@@ -35,6 +35,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var logitScale = 1.0
     /// Whether the file says that the output shares the embedding; a separate output tensor wins.
     public var tiesEmbeddings = false
+    /// How the weights were quantised, nil where they are plain.
+    public var quantization: QuantizationSettings?
 
     /// Width of one head.
     public var headSize: Int { hiddenSize / attentionHeads }
@@ -79,6 +81,7 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
             "max_pos_interp_ratio", default: 1, in: 0.001...1_000_000)
         logitScale = try file.number("logit_scale", default: 1, in: 1e-6...1e6)
         tiesEmbeddings = try file.bool("tie_word_embeddings", default: false)
+        if file.has("quantization_config") { quantization = try QuantizationSettings(file) }
         guard hiddenSize.isMultiple(of: attentionHeads) else {
             throw file.invalid(
                 "num_attention_heads", .integer(attentionHeads),
@@ -119,11 +122,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
                     accepted: accepted[0])
             }
         }
-        for key in ["quantization", "quantization_config"] {
-            if let value = file.value(key) {
-                throw file.invalid(
-                    key, value, accepted: "none: weights in F32, F16 or BF16")
-            }
+        if let value = file.value("quantization") {
+            throw file.invalid("quantization", value, accepted: "none, or quantization_config")
         }
         for key in ["rope_scaling", "rope_theta", "sliding_window"] {
             if let value = file.value(key) {

@@ -27,6 +27,12 @@ final class Ledger {
         }
     }
 
+    /// The tensor of this full name, whatever its shape; no problem is recorded.
+    func take(_ name: String) -> StoredTensor? {
+        asked.insert(name)
+        return tensors[name]
+    }
+
     /// The tensor of this full name if its shape is right.
     func find(_ name: String, _ shape: [Int]) -> StoredTensor? {
         asked.insert(name)
@@ -88,7 +94,7 @@ final class Ledger {
         }
         let stored = try? StoredTensor(
             name: "", shape: [outputs, inputs], scalarType: type, storage: zeros, byteOffset: 0)
-        return stored.flatMap { try? WeightMatrix($0, precision: precision) }
+        return stored.flatMap { try? WeightMatrix($0, precision: type == .float32 ? .fp32 : .bf16) }
             ?? WeightMatrix(outputs: 0, inputs: 0, values: [])
     }
 }

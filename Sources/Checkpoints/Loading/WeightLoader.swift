@@ -10,8 +10,8 @@ import TensorCore
 /// Ask `expect` for all shapes first where placeholders would be large. Not Sendable: one load, one
 /// loader.
 public final class WeightLoader {
-    private let prefix: String
-    private let ledger: Ledger
+    let prefix: String
+    let ledger: Ledger
 
     /// - Parameters:
     ///   - source: the tensors.
@@ -97,11 +97,15 @@ public final class WeightLoader {
     }
 
     /// A weight matrix [outputs, inputs], in place where the file's type is the precision asked;
-    /// `transposed` means that the file has it as [inputs, outputs].
+    /// `transposed` means that the file has it as [inputs, outputs]. A matrix that the file holds
+    /// quantised stays so, whatever precision is asked.
     public func matrix(
         _ name: String, outputs: Int, inputs: Int, precision: WeightPrecision = .fp32,
         transposed: Bool = false
     ) -> WeightMatrix {
+        if !transposed, let matrix = quantized(name, outputs: outputs, inputs: inputs) {
+            return matrix
+        }
         let shape = transposed ? [inputs, outputs] : [outputs, inputs]
         guard let tensor = ledger.findFloats(prefix + name, shape) else {
             return ledger.placeholder(outputs: outputs, inputs: inputs, precision: precision)

@@ -89,7 +89,7 @@ public struct SafetensorsWriter {
         }
     }
 
-    private static func code(_ type: ScalarType) -> String {
+    static func code(_ type: ScalarType) -> String {
         switch type {
         case .float64: "F64"
         case .float32: "F32"
@@ -104,7 +104,7 @@ public struct SafetensorsWriter {
         }
     }
 
-    private static func quoted(_ text: String) -> String {
+    static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -47,7 +47,7 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
 }
 
 /// One tensor that does not fit the network it was read for.
-public enum WeightProblem: Sendable, Equatable, CustomStringConvertible {
+public enum WeightProblem: Error, Equatable, CustomStringConvertible {
     /// The network needs it and the file has none.
     case missing(name: String, shape: [Int])
     /// Its shape is another.

@@ -20,14 +20,53 @@ int sa_level(void);
 /// Chooses a level, at most the best, for the calling thread; a negative one restores the best. For tests.
 void sa_set_level(int level);
 
+/// Tells the core that the calling thread looks for a change in memory.
+static inline void sa_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
+
 /// C[m,n] = alpha * A[m,k] B + bias, or C += alpha * A B when `accumulate` is true.
 ///
-/// B is [n,k] (each row holds one output's weights) or, with `b_is_kn`, [k,n].
-/// `by_rows` takes the path without packing that suits one to a few rows of A; it must not depend
-/// on how the caller splits the work, so that results do not either. `bias` (n values) may be null.
+/// B is [n,k] (each row holds one output's weights) or, with `b_is_kn`, [k,n]. `bias` (n values) may
+/// be null. The bits of a row of C depend on its row of A and on B only: not on m, nor on which
+/// outputs or rows a call computes.
 void sa_gemm(long m, long n, long k, const float *a, long a_stride, const void *b, long b_stride,
              int b_type, bool b_is_kn, float *c, long c_stride, float alpha, bool accumulate,
-             const float *bias, bool by_rows);
+             const float *bias);
+
+/// int8 and int4 weights come in blocks of 16 outputs x 32 inputs (body_quantised.h has the order).
+#define SA_BLOCK_OUTPUTS 16
+#define SA_BLOCK_INPUTS 32
+/// Bytes of one block of `bits` (4 or 8) a weight.
+#define SA_BLOCK_BYTES(bits) (2 * SA_BLOCK_OUTPUTS + SA_BLOCK_OUTPUTS * SA_BLOCK_INPUTS / 8 * (bits))
+
+/// Rounds rows of activations for a product with weights of `bits` bits, with one scale a row and 32
+/// inputs. `values` holds rows x 32 ceil(k / 32) bytes, `scales` and `offsets` one value a block.
+void sa_quantise_rows(long rows, long k, int bits, const float *x, long stride, int8_t *values,
+                      float *scales, int32_t *offsets);
+/// C[m,n] = A B^T + bias (or added to C) with rounded activations and the blocks of the first of the
+/// outputs wanted, whose number is a multiple of 16. The bits of a row of C depend on its row of A
+/// and on B only.
+void sa_gemm_quantised(long m, long n, long k, int bits, const int8_t *values, const float *scales,
+                       const int32_t *offsets, const uint8_t *blocks, float *c, long c_stride,
+                       bool accumulate, const float *bias);
+/// Packs `live` (at most 16) outputs of a row-major [n,k] matrix of `type` into one tile of blocks.
+void sa_quantise_tile(int bits, long live, long k, const void *weights, int type, long stride,
+                      uint8_t *blocks);
+/// The k weights of output `output` (0 to 15) of a tile, as fp32.
+void sa_dequantise_row(int bits, long k, const uint8_t *blocks, long output, float *x);
+
+/// Reads `bytes` (a multiple of 256) in order and gives a value that depends on all: for measuring.
+uint32_t sa_read_all(const void *p, long bytes);
+/// `count` rounds of fp32 multiply-adds in registers; gives the number of operations.
+long sa_multiply_fp32(long count);
+/// The same with the products that int8 weights use.
+long sa_multiply_int8(long count);
+
 
 /// Element-wise functions, in place.
 enum sa_function {

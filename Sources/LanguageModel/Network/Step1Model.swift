@@ -44,13 +44,16 @@ public final class Step1Model: Sendable {
         let loader = WeightLoader(source, ignoring: ["*.rotary_emb.inv_freq"])
         let width = c.hiddenSize
         let keyWidth = c.keyValueHeads * c.headSize
-        func matrix(_ name: String, _ outputs: Int, _ inputs: Int) -> WeightMatrix {
-            loader.matrix(name, outputs: outputs, inputs: inputs, precision: precision)
+        func matrix(
+            _ name: String, _ outputs: Int, _ inputs: Int, _ own: WeightPrecision? = nil
+        ) -> WeightMatrix {
+            loader.matrix(name, outputs: outputs, inputs: inputs, precision: own ?? precision)
         }
         func norm(_ name: String) -> RMSNorm {
             RMSNorm(weight: loader.values(name, [width]), epsilon: Float(c.normEpsilon))
         }
-        embedding = matrix("model.embed_tokens.weight", c.vocabularySize, width)
+        embedding = matrix(
+            "model.embed_tokens.weight", c.vocabularySize, width, precision.forEmbedding)
         layers = (0..<c.layers).map { index in
             let p = "model.layers.\(index)."
             return Layer(
@@ -67,7 +70,7 @@ public final class Step1Model: Sendable {
         self.norm = norm("model.norm.weight")
         head =
             c.tiesEmbeddings && !loader.has("lm_head.weight")
-            ? embedding : matrix("lm_head.weight", c.vocabularySize, width)
+            ? embedding : matrix("lm_head.weight", c.vocabularySize, width, precision.forHead)
         let slopes =
             c.alibiSlopes?.map { Float($0) }
             ?? Self.slopes(

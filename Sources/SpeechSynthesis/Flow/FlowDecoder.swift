@@ -141,14 +141,24 @@ public struct FlowDecoder: Sendable {
         var step = grid[1] - grid[0]
         for index in 1...options.steps {
             try Task.checkCancellation()
-            var v = velocity(
-                state: x, mu: mu, speaker: speaker, condition: condition, time: time)
+            let (state, now) = (x, time)
+            var v: Tensor
             if guidance != 0 {
-                var free = velocity(
-                    state: x, mu: silence, speaker: noSpeaker, condition: silence, time: time)
-                v.scale(by: 1 + guidance)
-                free.scale(by: -guidance)
-                v += free
+                // Side by side: each runs from end to end without waiting for the other's parts.
+                var both = Parallel.map(2) { index in
+                    let isFree = index == 1
+                    return velocity(
+                        state: state, mu: isFree ? silence : mu,
+                        speaker: isFree ? noSpeaker : speaker,
+                        condition: isFree ? silence : condition, time: now)
+                }
+                both[0].scale(by: 1 + guidance)
+                both[1].scale(by: -guidance)
+                v = both[0]
+                v += both[1]
+            } else {
+                v = velocity(
+                    state: state, mu: mu, speaker: speaker, condition: condition, time: now)
             }
             v.scale(by: step)
             x += v

@@ -16,8 +16,14 @@ package struct WeightSize: Sendable, Equatable {
     var fileBytes: Int
     /// The element types in the files.
     var storedAs: String
+    /// Those of the parameters that int8 and int4 apply to: the layers' matrices, and the output.
+    var projections = 0, head = 0
+    /// Those of the parameters that the file holds quantised, and the bytes they take in memory.
+    var quantized = 0, quantizedBytes = 0
+    /// The precision of these.
+    var quantizedAs: WeightPrecision?
 
-    /// Describes a part.
+    /// Describes a part of plain weights.
     package init(
         parameters: Int, hasPrecision: Bool, isBFloat16: Bool, fileBytes: Int, storedAs: String
     ) {
@@ -28,9 +34,15 @@ package struct WeightSize: Sendable, Equatable {
         self.storedAs = storedAs
     }
 
-    /// Bytes in memory at a precision.
+    /// Bytes in memory at a precision. What is stored quantised stays so.
     func bytes(at precision: WeightPrecision) -> Int {
-        parameters * (hasPrecision && precision == .bf16 ? 2 : 4)
+        guard hasPrecision else { return parameters * 4 }
+        func bytes(_ count: Int, _ precision: WeightPrecision) -> Int {
+            // Quantised weights have 16 bits of scale for each block of 32.
+            count * precision.bits / 8 + (precision.isQuantized ? count / 16 : 0)
+        }
+        return quantizedBytes + bytes(projections, precision) + bytes(head, precision.forHead)
+            + bytes(parameters - quantized - projections - head, precision.forEmbedding)
     }
 
     /// Bytes that memory must have free beside the weights: activations and caches.
@@ -41,18 +53,25 @@ package struct WeightSize: Sendable, Equatable {
         guard let available else { return }
         let needed = bytes(at: precision) + Self.headroom
         guard needed > available else { return }
-        let fits = hasPrecision && bytes(at: .bf16) + Self.headroom <= available
+        let narrower = WeightPrecision.allCases.filter { $0.bits < precision.bits }
         throw .memoryTooSmall(
             needed: needed, available: available, precision: precision.rawValue,
-            fitting: fits && precision != .bf16 ? WeightPrecision.bf16.rawValue : nil)
+            fitting: hasPrecision ? narrower.first { fits($0, available) }?.rawValue : nil)
+    }
+
+    private func fits(_ precision: WeightPrecision, _ available: Int) -> Bool {
+        bytes(at: precision) + Self.headroom <= available
     }
 
     /// The widest precision that is worth its memory and fits.
     package func preferred(available: Int?) -> WeightPrecision {
+        if let quantizedAs { return quantizedAs }
         // Products accumulate in fp32 whatever the weights are, so weights stored as bf16 lose nothing.
-        if isBFloat16 { return .bf16 }
-        guard let available else { return .fp32 }
-        return bytes(at: .fp32) + Self.headroom <= available ? .fp32 : .bf16
+        let widest: WeightPrecision = isBFloat16 ? .bf16 : .fp32
+        guard let available else { return widest }
+        return WeightPrecision.allCases.first {
+            $0.bits <= widest.bits && fits($0, available)
+        } ?? .bf16
     }
 
     static func languageModel(_ files: LanguageModelFiles) throws -> WeightSize {
@@ -107,9 +126,29 @@ package struct WeightSize: Sendable, Equatable {
             let attributes = try? FileManager.default.attributesOfItem(atPath: file)
             return sum + ((attributes?[.size] as? Int) ?? 0)
         }
-        return WeightSize(
-            parameters: tensors.reduce(0) { $0 + $1.elementCount }, hasPrecision: hasPrecision,
-            isBFloat16: types == [.bfloat16], fileBytes: bytes,
-            storedAs: types.map(\.rawValue).sorted().joined(separator: "+"))
+        var size = WeightSize(
+            parameters: 0, hasPrecision: hasPrecision, isBFloat16: types == [.bfloat16],
+            fileBytes: bytes, storedAs: "")
+        var names = Set(types.map(\.rawValue))
+        for tensor in tensors {
+            guard let precision = QuantizedTensor.precision(of: tensor) else {
+                if !QuantizedTensor.isCompanion(tensor.name) {
+                    size.parameters += tensor.elementCount
+                }
+                if tensor.name == "lm_head.weight" { size.head += tensor.elementCount }
+                if CheckpointQuantizer.isProjection(tensor.name) {
+                    size.projections += tensor.elementCount
+                }
+                continue
+            }
+            let weights = QuantizedTensor.weightCount(of: tensor)
+            size.parameters += weights
+            size.quantized += weights
+            size.quantizedBytes += weights * precision.bits / 8 + weights / 16
+            if tensor.name != "lm_head.weight" { size.quantizedAs = precision }
+            names.insert(precision.rawValue)
+        }
+        size.storedAs = names.sorted().joined(separator: "+")
+        return size
     }
 }

@@ -33,7 +33,7 @@ public struct BundleInspection: Sendable, Encodable {
 
     /// The memory that a precision needs.
     public struct Need: Sendable, Encodable {
-        /// fp32 or bf16.
+        /// fp32, bf16, int8 or int4.
         public var precision: String
         /// Bytes of all weights.
         public var bytes: Int
@@ -125,7 +125,7 @@ public struct BundleInspection: Sendable, Encodable {
         speakers = (try? VoiceStore(locations: locations))?.speakers.map(\.id) ?? []
         let free = ProcessMemory.available
         availableBytes = free
-        memory = [WeightPrecision.fp32, .bf16].map { precision in
+        memory = WeightPrecision.allCases.map { precision in
             let bytes = sizes.reduce(0) { $0 + $1.bytes(at: precision) }
             return Need(
                 precision: precision.rawValue, bytes: bytes,

@@ -1,0 +1,86 @@
+// What a benchmark found, in the form of its JSON.
+
+/// A machine's limits and what each stage reached.
+public struct BenchmarkReport: Sendable, Encodable {
+    /// The machine, measured in the same run.
+    public struct Machine: Sendable, Encodable {
+        /// Threads used.
+        public var threads: Int
+        /// The instruction set of the kernels.
+        public var kernels: String
+        /// Bytes read from memory a second, in 10^9.
+        public var readGigabytesPerSecond: Double
+        /// fp32 operations a second, in 10^9.
+        public var fp32Gigaflops: Double
+        /// Operations a second with int8 and int4 weights, in 10^9.
+        public var int8Gigaops: Double
+        /// Microseconds to start a loop on all threads and end it.
+        public var handOverMicroseconds: Double
+
+        enum CodingKeys: String, CodingKey {
+            case threads, kernels
+            case readGigabytesPerSecond = "read_gigabytes_per_second"
+            case fp32Gigaflops = "fp32_gigaflops"
+            case int8Gigaops = "int8_gigaops"
+            case handOverMicroseconds = "hand_over_microseconds"
+        }
+    }
+
+    /// One stage under one setting.
+    public struct Result: Sendable, Encodable {
+        /// encode, prefill, decode, flow, vocoder, chain or precision.
+        public var stage: String
+        /// tts-3b, chat-130b or pocket.
+        public var shape: String
+        /// Precision of the language model's weights; the other stages compute in fp32.
+        public var precision: String
+        /// Threads used.
+        public var threads: Int
+        /// Sequences at once.
+        public var batch: Int
+        /// Tokens before the first one that is measured, or of the prompt.
+        public var context: Int
+        /// Layers that were run, and layers of the shape: fewer where memory does not hold all.
+        public var layers: Int?
+        public var layersOfShape: Int?
+        /// Median seconds of one run: a step of decoding, a prompt, a stretch of speech.
+        public var seconds: Double
+        /// Largest minus smallest, as a share of the median.
+        public var spread: Double
+        /// Runs.
+        public var runs: Int
+        public var tokensPerSecond: Double?
+        public var gigabytesPerSecond: Double?
+        public var gigaflops: Double?
+        /// Seconds of work for a second of sound.
+        public var realTimeFactor: Double?
+        /// Share of the machine's limit that binds this stage.
+        public var shareOfLimit: Double?
+        /// The limit: read bandwidth, fp32 or int8 products.
+        public var limit: String?
+        /// Against the same weights in fp32, on the same tokens: cosine of the logits, divergence of the
+        /// distributions in nats, and how often the most likely token is the same.
+        public var logitsCosine: Double?
+        public var divergence: Double?
+        public var greedyAgreement: Double?
+        /// Largest resident memory of the process so far.
+        public var peakBytes: Int
+
+        enum CodingKeys: String, CodingKey {
+            case stage, shape, precision, threads, batch, context, layers, seconds, spread, runs
+            case gigaflops, limit
+            case layersOfShape = "layers_of_shape"
+            case tokensPerSecond = "tokens_per_second"
+            case gigabytesPerSecond = "gigabytes_per_second"
+            case realTimeFactor = "real_time_factor"
+            case shareOfLimit = "share_of_limit"
+            case peakBytes = "peak_bytes"
+            case logitsCosine = "logits_cosine"
+            case divergence = "kl_divergence"
+            case greedyAgreement = "greedy_agreement"
+        }
+    }
+
+    public var machine: Machine
+    public var results: [Result]
+}
