@@ -1,72 +1,74 @@
-// The engine that runs a Step-1 network in this process. Requests queue and run one after the other
+// The engine that runs a Step-1 network in this process. All requests go through the network together,
 // on a thread of the engine's own, so that long computations never hold Swift's shared threads.
 
-import Dispatch
+import Foundation
 import LanguageModelInterface
 import Synchronization
 import TensorCore
 
-/// Runs generation requests on a network.
+/// What an engine may take.
+public struct EngineLimits: Sendable, Equatable {
+    /// Bytes of the key-value pages, shared prefixes included; one request of full length always
+    /// fits, whatever this says.
+    public var cacheBytes: Int
+    /// Requests that generate at once; more wait.
+    public var batch: Int
+
+    /// Makes limits.
+    public init(cacheBytes: Int = 512_000_000, batch: Int = 32) {
+        self.cacheBytes = cacheBytes
+        self.batch = batch
+    }
+}
+
+/// Runs generation requests on a network, all at once.
+///
+/// A request gives the same tokens whatever runs beside it and whatever ran before.
 public final class EmbeddedEngine: LanguageModelEngine {
     /// The network.
     public let model: Step1Model
-    private let queue: DispatchQueue
-    private let kept: Mutex<Kept>
-
-    /// The last sequence, whose longest common prefix with the next prompt is not computed again.
-    private struct Kept: @unchecked Sendable {
-        // Sendable because it is only touched inside the mutex, by the one request that runs.
-        var ids: [Int] = []
-        var cache: KeyValueCache
-    }
-
-    /// Tokens of a prompt that are processed as one batch.
-    public static let prefillBlock = 256
+    private let inbox = Inbox()
 
     /// Wraps a network.
-    public init(_ model: Step1Model) {
+    public init(_ model: Step1Model, limits: EngineLimits = EngineLimits()) {
         self.model = model
-        queue = DispatchQueue(label: "stepaudio.language-model", qos: .userInitiated)
-        kept = Mutex(Kept(cache: model.makeCache()))
+        let inbox = inbox
+        let thread = Thread { inbox.serve(model, limits) }
+        thread.name = "stepaudio.language-model"
+        thread.stackSize = 8 << 20
+        thread.qualityOfService = .userInitiated
+        thread.start()
     }
+
+    deinit { inbox.close() }
 
     /// Number of ids.
     public var vocabularySize: Int { model.configuration.vocabularySize }
     /// Largest prompt plus answer.
     public var contextLength: Int { model.configuration.maximumSequenceLength }
 
-    /// Bytes of the key-value cache that is kept between requests.
-    public var cacheBytes: Int { kept.withLock { $0.cache.byteCount } }
+    /// Bytes of the key-value pages that are allocated.
+    public var cacheBytes: Int { statistics.cacheBytes }
 
     /// What the engine does now and has done so far.
-    public var statistics: EngineStatistics {
-        var result = EngineStatistics()
-        result.cacheBytes = cacheBytes
-        return result
-    }
+    public var statistics: EngineStatistics { inbox.statistics }
 
     /// Starts generating; errors in the request end the stream at once.
     public func generate(
         _ request: GenerationRequest
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
         AsyncThrowingStream { continuation in
-            let isCancelled = Cancellation()
-            continuation.onTermination = { _ in isCancelled.set() }
-            queue.async {
-                do {
-                    try self.run(request, isCancelled) { continuation.yield($0) }
-                    continuation.finish()
-                } catch {
-                    continuation.finish(throwing: error)
-                }
+            do {
+                try check(request)
+                let handle = RequestHandle(
+                    request, sampler: try Sampler(request.sampling), continuation: continuation,
+                    engine: self)
+                continuation.onTermination = { _ in handle.cancel() }
+                inbox.add(handle)
+            } catch {
+                continuation.finish(throwing: error)
             }
         }
-    }
-
-    private final class Cancellation: Sendable {
-        private let flag = Atomic<Bool>(false)
-        func set() { flag.store(true, ordering: .relaxed) }
-        var isSet: Bool { flag.load(ordering: .relaxed) }
     }
 
     private func check(_ request: GenerationRequest) throws(LanguageModelError) {
@@ -84,68 +86,60 @@ public final class EmbeddedEngine: LanguageModelEngine {
             throw .badCandidates(range, vocabularySize: vocabularySize)
         }
     }
+}
 
-    private func run(
-        _ request: GenerationRequest, _ isCancelled: Cancellation,
-        _ emit: (GenerationEvent) -> Void
-    ) throws {
-        try check(request)
-        var sampler = try Sampler(request.sampling)
-        try kept.withLock { kept in
-            let prompt = request.prompt
-            let common = zip(kept.ids, prompt).prefix { $0 == $1 }.count
-            let reused = min(common, prompt.count - 1, kept.cache.count)
-            kept.cache.truncate(to: reused)
-            kept.ids = Array(prompt.prefix(reused))
-            var hidden: [Float] = []
-            var position = reused
-            while position < prompt.count {
-                if isCancelled.isSet { throw CancellationError() }
-                let end = min(position + Self.prefillBlock, prompt.count)
-                let block = Array(prompt[position..<end])
-                let states = model.hidden(block, cache: kept.cache)
-                kept.ids += block
-                hidden = states.row(states.rows - 1)
-                position = end
-            }
-            emit(.prefill(tokens: prompt.count))
-            var produced = 0
-            while true {
-                if isCancelled.isSet { throw CancellationError() }
-                let id = try nextID(hidden, history: kept.ids, request, &sampler)
-                if request.stopIDs.contains(id) {
-                    emit(.finished(.stop))
-                    return
-                }
-                emit(.token(id))
-                produced += 1
-                if produced >= request.maximumNewTokens || kept.ids.count + 1 >= contextLength {
-                    emit(.finished(.length))
-                    return
-                }
-                hidden = model.hidden([id], cache: kept.cache).row(0)
-                kept.ids.append(id)
-            }
-        }
+/// Where requests come in and figures go out; the engine's thread waits here when there is nothing to do.
+private final class Inbox: @unchecked Sendable {
+    // Sendable because everything is touched under the condition's lock only.
+    private let condition = NSCondition()
+    private var arrived: [RequestHandle] = []
+    private var isClosed = false
+    private var published = EngineStatistics()
+
+    var statistics: EngineStatistics {
+        condition.lock()
+        defer { condition.unlock() }
+        var result = published
+        result.waiting += arrived.count
+        return result
     }
 
-    private func nextID(
-        _ hidden: [Float], history: [Int], _ request: GenerationRequest, _ sampler: inout Sampler
-    ) throws(LanguageModelError) -> Int {
-        let range = request.candidates ?? 0..<vocabularySize
-        var logits = model.logits(hidden, ids: range)
-        var firstID = range.lowerBound
-        // Stop ids outside the candidates can still be drawn: their logits stand in front.
-        let stops = request.stopIDs.filter { !range.contains($0) && $0 < vocabularySize }.sorted()
-        let outside = stops.map { model.logits(hidden, ids: $0..<$0 + 1)[0] }
-        if !stops.isEmpty {
-            logits = outside + logits
-            firstID -= stops.count
+    func add(_ handle: RequestHandle) {
+        condition.lock()
+        arrived.append(handle)
+        condition.signal()
+        condition.unlock()
+    }
+
+    func close() {
+        condition.lock()
+        isClosed = true
+        condition.signal()
+        condition.unlock()
+    }
+
+    /// The engine's thread: steps until the engine is gone.
+    func serve(_ model: Step1Model, _ limits: EngineLimits) {
+        let scheduler = BatchScheduler(model, limits: limits)
+        while let fresh = next(scheduler) {
+            for handle in fresh {
+                scheduler.add(handle)
+            }
+            scheduler.step()
         }
-        guard let drawn = sampler.next(logits, history: history, firstID: firstID) else {
-            throw .logitsNotFinite(position: history.count)
+        scheduler.cancelAll()
+    }
+
+    /// The requests that arrived since the last step; waits when the scheduler is idle. Nil at the end.
+    private func next(_ scheduler: BatchScheduler) -> [RequestHandle]? {
+        condition.lock()
+        defer { condition.unlock() }
+        published = scheduler.statistics
+        while arrived.isEmpty, scheduler.isIdle, !isClosed {
+            condition.wait()
         }
-        let index = drawn - firstID
-        return index < stops.count ? stops[index] : drawn
+        guard !isClosed else { return nil }
+        defer { arrived = [] }
+        return arrived
     }
 }

@@ -1,5 +1,4 @@
-// Keys and values of past tokens, fp32, one growing block a layer. Nothing about positions is in
-// them, so a prefix can be kept and the rest dropped by lowering the count.
+// Keys and values of one sequence's past tokens: a table of pages, some of them shared with others.
 
 import TensorCore
 
@@ -7,67 +6,61 @@ import TensorCore
 public final class KeyValueCache {
     /// Tokens in the cache.
     public internal(set) var count = 0
-    /// Floats of one token's keys in one layer.
-    public let width: Int
-    private let layers: Int
-    private var capacity = 0
-    private var blocks: [UnsafeMutablePointer<Float>]  // keys and values of each layer in turn
+    private(set) var pages: [KeyValuePage] = []
+    private let pool: PagePool
 
-    init(layers: Int, width: Int) {
-        self.layers = layers
-        self.width = width
-        blocks = []
+    init(pool: PagePool) {
+        self.pool = pool
     }
 
-    deinit {
-        for block in blocks {
-            block.deallocate()
-        }
+    /// Pages that `tokens` tokens need.
+    static func pages(for tokens: Int) -> Int {
+        (tokens + PageShape.tokens - 1) / PageShape.tokens
     }
 
-    /// Bytes that the cache occupies.
-    public var byteCount: Int { 2 * layers * capacity * width * 4 }
-
-    /// Keeps the first tokens and forgets the others.
-    public func truncate(to count: Int) {
-        precondition((0...self.count).contains(count), "\(count) of \(self.count) tokens")
-        self.count = count
+    /// Makes room for `tokens` in all; false when the pool has no page left.
+    func reserve(_ tokens: Int) -> Bool {
+        while pages.count < Self.pages(for: tokens) {
+            guard let page = pool.take() else { return false }
+            pages.append(page)
+        }
+        return true
     }
 
-    /// Makes room for `tokens`; grows by at least half, so that growing stays cheap.
-    func reserve(_ tokens: Int) {
-        guard tokens > capacity else { return }
-        let larger = max(tokens, capacity + capacity / 2, 256)
-        var fresh: [UnsafeMutablePointer<Float>] = []
-        for index in 0..<2 * layers {
-            let block = UnsafeMutablePointer<Float>.allocate(capacity: larger * width)
-            if count > 0 {
-                block.update(from: blocks[index], count: count * width)
-            }
-            fresh.append(block)
-        }
-        for block in blocks {
-            block.deallocate()
-        }
-        blocks = fresh
-        capacity = larger
+    /// Starts with the tokens of whole shared pages and the first tokens of a further one, which is
+    /// copied because this sequence goes on writing in it; false when the pool has no page left.
+    func share(_ whole: [KeyValuePage], tail: (page: KeyValuePage, tokens: Int)?) -> Bool {
+        pages = whole
+        count = whole.count * PageShape.tokens
+        guard let tail, tail.tokens > 0 else { return true }
+        guard let own = pool.take() else { return false }
+        own.copy(tail.tokens, of: tail.page)
+        pages.append(own)
+        count += tail.tokens
+        return true
     }
 
-    func append(layer: Int, at position: Int, keys: borrowing Tensor, values: borrowing Tensor) {
-        let offset = position * width
-        keys.values.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress {
-                (blocks[2 * layer] + offset).update(from: base, count: source.count)
-            }
-        }
-        values.values.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress {
-                (blocks[2 * layer + 1] + offset).update(from: base, count: source.count)
-            }
-        }
+    /// Forgets all tokens.
+    func clear() {
+        pages = []
+        count = 0
     }
 
-    func keys(_ layer: Int) -> UnsafePointer<Float> { UnsafePointer(blocks[2 * layer]) }
-
-    func values(_ layer: Int) -> UnsafePointer<Float> { UnsafePointer(blocks[2 * layer + 1]) }
+    /// Writes rows of keys and values [rows, width] at a position, without counting them.
+    func write(
+        layer: Int, at position: Int, rows: Int, keys: UnsafePointer<Float>,
+        values: UnsafePointer<Float>
+    ) {
+        let width = pool.shape.width
+        var row = 0
+        while row < rows {
+            let (page, place) = (position + row).quotientAndRemainder(dividingBy: PageShape.tokens)
+            let run = min(PageShape.tokens - place, rows - row)
+            (pages[page].keys(layer) + place * width).update(
+                from: keys + row * width, count: run * width)
+            (pages[page].values(layer) + place * width).update(
+                from: values + row * width, count: run * width)
+            row += run
+        }
+    }
 }

@@ -17,9 +17,7 @@ public final class Step1Model: Sendable {
     private let layers: [Layer]
     private let norm: RMSNorm
     private let head: WeightMatrix
-    private let slopes: [Float]
-    /// Element `m` is the square root of `count - 1 - m`: a row of distances is contiguous in it.
-    private let distances: [Float]
+    private let attention: PagedAttention
 
     struct Layer: Sendable {
         let attentionNorm: RMSNorm
@@ -70,12 +68,15 @@ public final class Step1Model: Sendable {
         head =
             c.tiesEmbeddings && !loader.has("lm_head.weight")
             ? embedding : matrix("lm_head.weight", c.vocabularySize, width)
-        slopes =
+        let slopes =
             c.alibiSlopes?.map { Float($0) }
             ?? Self.slopes(
                 heads: c.attentionHeads, interpolation: c.maximumPositionInterpolationRatio)
         let count = c.maximumSequenceLength
-        distances = (0..<count).map { Float(count - 1 - $0).squareRoot() }
+        attention = PagedAttention(
+            pageTokens: PageShape.tokens, heads: c.attentionHeads, groups: c.keyValueHeads,
+            width: c.headSize, slopes: slopes,
+            roots: (0..<count).map { Float(count - 1 - $0).squareRoot() })
         try loader.finish()
     }
 
@@ -109,78 +110,83 @@ public final class Step1Model: Sendable {
         return ([embedding, head] + matrices).reduce(0) { $0 + $1.byteCount }
     }
 
-    /// An empty cache for this network.
-    public func makeCache() -> KeyValueCache {
-        KeyValueCache(
+    /// The sizes of this network's cache pages.
+    var pageShape: PageShape {
+        PageShape(
             layers: configuration.layers,
             width: configuration.keyValueHeads * configuration.headSize)
+    }
+
+    /// An empty cache for this network.
+    public func makeCache() -> KeyValueCache {
+        KeyValueCache(pool: PagePool(shape: pageShape, limit: .max))
     }
 
     /// Runs new tokens after those in the cache: hidden states after the final norm, [T, D].
     ///
     /// Ids must be below the vocabulary's size and the cache plus the tokens within the context.
     public func hidden(_ ids: [Int], cache: KeyValueCache) -> Tensor {
+        hidden([Extension(ids: ids, cache: cache)], order: ids.count == 1 ? .rowByRow : .tiles)
+    }
+
+    /// New tokens of one sequence in a batch.
+    struct Extension {
+        let ids: [Int]
+        let cache: KeyValueCache
+    }
+
+    /// Runs new tokens of several sequences: hidden states after the final norm, [all tokens, D].
+    ///
+    /// A sequence's rows depend on its own tokens and on the order, not on the other sequences and not
+    /// on how its tokens were split over calls of one order. Caches must have room.
+    func hidden(_ batch: [Extension], order: RowOrder) -> Tensor {
         let c = configuration
-        let start = cache.count
+        let ids = batch.flatMap(\.ids)
         var x = Tensor(shape: [ids.count, c.hiddenSize], values: ids.flatMap(embedding.row))
-        cache.reserve(start + ids.count)
+        for sequence in batch {
+            let fits = sequence.cache.reserve(sequence.cache.count + sequence.ids.count)
+            precondition(fits, "a cache without room")
+        }
         for (index, layer) in layers.enumerated() {
             let normed = layer.attentionNorm(x)
-            let query = layer.query.multiply(normed)
-            cache.append(
-                layer: index, at: start, keys: layer.key.multiply(normed),
-                values: layer.value.multiply(normed))
-            let mixed = attend(query, layer: index, cache: cache, start: start)
-            x += layer.output.multiply(mixed)
+            let query = layer.query.multiply(normed, order: order)
+            let rows = store(
+                layer.key.multiply(normed, order: order),
+                layer.value.multiply(normed, order: order), layer: index, batch: batch)
+            let mixed = attention(query, rows: rows, order: order)
+            x += layer.output.multiply(mixed, order: order)
             let second = layer.feedForwardNorm(x)
-            var gate = layer.gate.multiply(second)
-            gate.applyGatedSiLU(layer.up.multiply(second))
-            x += layer.down.multiply(gate)
+            var gate = layer.gate.multiply(second, order: order)
+            gate.applyGatedSiLU(layer.up.multiply(second, order: order))
+            x += layer.down.multiply(gate, order: order)
         }
-        cache.count = start + ids.count
+        for sequence in batch {
+            sequence.cache.count += sequence.ids.count
+        }
         return norm(x)
     }
 
-    private func attend(
-        _ query: Tensor, layer: Int, cache: KeyValueCache, start: Int
-    ) -> Tensor {
-        let c = configuration
-        let rows = query.rows
-        let keys = start + rows
-        var result = Tensor(zeros: [rows, c.hiddenSize])
-        let (slopes, last) = (slopes, distances.count - 1)
-        distances.withUnsafeBufferPointer { table in
-            result.values.withUnsafeMutableBufferPointer { output in
-                query.values.withUnsafeBufferPointer { q in
-                    guard let table = table.baseAddress, let output = output.baseAddress,
-                        let q = q.baseAddress
-                    else { return }
-                    let roots = SharedReadPointer(table)
-                    TensorCore.attend(
-                        queryCount: rows, keyCount: keys, heads: c.attentionHeads,
-                        groups: c.keyValueHeads, width: c.headSize, query: q,
-                        queryStride: c.hiddenSize, key: cache.keys(layer),
-                        keyStride: cache.width, value: cache.values(layer),
-                        valueStride: cache.width, output: output, outputStride: c.hiddenSize,
-                        scale: 1 / Float(c.headSize).squareRoot()
-                    ) { head, queryRows, scores, keyCount in
-                        let slope = slopes[head]
-                        for (index, row) in queryRows.enumerated() {
-                            let position = start + row
-                            let line = scores + index * keyCount
-                            let distance = roots.base + (last - position)
-                            for key in 0...position {
-                                line[key] -= slope * distance[key]
-                            }
-                            for key in position + 1..<max(position + 1, keyCount) {
-                                line[key] = -.infinity
-                            }
-                        }
-                    }
+    /// Writes a layer's new keys and values into the caches and says where all of them lie.
+    private func store(
+        _ keys: Tensor, _ values: Tensor, layer: Int, batch: [Extension]
+    ) -> [PagedRows] {
+        keys.values.withUnsafeBufferPointer { keyRows in
+            values.values.withUnsafeBufferPointer { valueRows in
+                guard let k = keyRows.baseAddress, let v = valueRows.baseAddress else { return [] }
+                var row = 0
+                return batch.map { sequence in
+                    let (cache, count) = (sequence.cache, sequence.ids.count)
+                    cache.write(
+                        layer: layer, at: cache.count, rows: count, keys: k + row * keys.columns,
+                        values: v + row * keys.columns)
+                    defer { row += count }
+                    return PagedRows(
+                        row: row, count: count, start: cache.count,
+                        keys: cache.pages.map { UnsafePointer($0.keys(layer)) },
+                        values: cache.pages.map { UnsafePointer($0.values(layer)) })
                 }
             }
         }
-        return result
     }
 
     /// Logits of hidden states, [T, V].
@@ -192,16 +198,12 @@ public final class Step1Model: Sendable {
         return logits
     }
 
-    /// Logits of one hidden state over a range of ids only.
-    public func logits(_ hidden: [Float], ids: Range<Int>) -> [Float] {
-        var logits = [Float](repeating: 0, count: ids.count)
-        hidden.withUnsafeBufferPointer { source in
-            logits.withUnsafeMutableBufferPointer { target in
-                guard let a = source.baseAddress, let c = target.baseAddress else { return }
-                head.multiply(rows: 1, from: a, into: c, outputRange: ids)
-            }
+    /// Logits of hidden states over a range of ids only, [T, ids]; each row as if it were alone.
+    public func logits(_ hidden: Tensor, ids: Range<Int>) -> Tensor {
+        var logits = head.multiply(hidden, order: .rowByRow, range: ids)
+        if configuration.logitScale != 1 {
+            logits.scale(by: Float(configuration.logitScale))
         }
-        let scale = Float(configuration.logitScale)
-        return scale == 1 ? logits : logits.map { $0 * scale }
+        return logits
     }
 }

@@ -88,6 +88,7 @@ final class ModelParts: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         if let loadedChat { return loadedChat }
+        _ = try layout.chatLanguageModel()  // names every missing file, not the vocabulary alone
         let tokenizer = try chatVocabulary()
         let engine = try chatEngine()
         let made = ChatModel(
