@@ -55,10 +55,14 @@ struct ServerChannel: ServerChildChannel, HTTPChannelHandler {
             pipeline.enablePipelining = false
             pipeline.enableErrorHandling = false
             pipeline.enableResponseHeaderValidation = false
-            return Value(
-                channel: channel,
-                outcome: try channel.pipeline.syncOperations
-                    .configureUpgradableHTTPServerPipeline(configuration: pipeline))
+            let operations = channel.pipeline.syncOperations
+            let outcome = try operations.configureUpgradableHTTPServerPipeline(
+                configuration: pipeline)
+            let decider = try operations.handler(
+                type: NIOTypedHTTPServerUpgradeHandler<Outcome>.self)
+            try operations.addHandler(
+                UpgradeFilter(backend: backend), position: .before(decider))
+            return Value(channel: channel, outcome: outcome)
         }
     }
 
@@ -93,6 +97,38 @@ struct ServerChannel: ServerChildChannel, HTTPChannelHandler {
                 return .realtime(try NIOAsyncChannel(wrappingChannelSynchronously: channel), request)
             }
         }
+    }
+}
+
+/// Takes the wish for an upgrade out of a first request that will not get one: NIO's upgrader would lose
+/// the request's head otherwise, and clients that offer other protocols would get no answer.
+private final class UpgradeFilter: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+
+    private let backend: Backend
+
+    init(backend: Backend) {
+        self.backend = backend
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head(var head) = unwrapInboundIn(data) else {
+            context.fireChannelRead(data)
+            return
+        }
+        if head.headers.contains(name: "Upgrade"), !isAccepted(head, context.channel) {
+            head.headers.remove(name: "Upgrade")
+        }
+        context.fireChannelRead(wrapInboundOut(.head(head)))
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    private func isAccepted(_ head: HTTPRequestHead, _ channel: any Channel) -> Bool {
+        head.method == .GET && head.headers[canonicalForm: "Upgrade"].contains("websocket")
+            && head.headers.contains(name: "Sec-WebSocket-Key")
+            && head.headers.first(name: "Sec-WebSocket-Version") == "13"
+            && (try? RealtimeRequest(head, channel, backend)) != nil
     }
 }
 

@@ -93,9 +93,14 @@ actor VoiceLibrary {
         try store.remove(id: id)
     }
 
-    /// Refuses a recording in which hardly anyone speaks; length, level and clipping are checked by
-    /// the store.
+    /// Refuses a recording that is too short or long, or in which hardly anyone speaks; clipping is
+    /// checked by the store.
     private static func check(_ clip: AudioClip) throws {
+        guard (1...30).contains(clip.duration) else {
+            throw APIError.invalid(
+                "the recording cannot be used: it lasts \((clip.duration * 100).rounded() / 100) s; "
+                    + "accepted: 1 to 30 s", param: "audio_sample")
+        }
         let samples = clip.mono(atRate: 16_000)
         let level = Level.rootMeanSquare(samples)
         guard level >= 0.003 else {
