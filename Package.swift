@@ -102,6 +102,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),
+        .executableTarget(
+            name: "StreamingBenchmark",
+            dependencies: core + ["StepAudio", "LanguageModel", "SpeechSynthesis"],
+            path: "Benchmarks/Streaming"
+        ),
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),
         .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TensorCore"]),
         .testTarget(name: "AudioSignalTests", dependencies: ["AudioSignal", "TensorCore"]),

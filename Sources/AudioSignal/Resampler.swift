@@ -50,12 +50,18 @@ public struct Resampler: Sendable {
     /// Resamples a signal; samples before and after it count as zero.
     public func resample(_ samples: [Float]) -> [Float] {
         guard step != phases else { return samples }
-        let length = 2 * width + step
         let blocks = (samples.count + step - 1) / step
         var padded = [Float](repeating: 0, count: (blocks - 1) * step + length + step)
         padded.replaceSubrange(width..<width + samples.count, with: samples)
+        return Array(filtered(padded, blocks: max(0, blocks)).prefix(outputCount(samples.count)))
+    }
+
+    private var length: Int { 2 * width + step }
+
+    /// Outputs of consecutive blocks; the first one's filter begins at the first sample.
+    private func filtered(_ padded: [Float], blocks: Int) -> [Float] {
         // Every block of `step` inputs gives `phases` outputs: one product with overlapping rows.
-        var result = [Float](repeating: 0, count: max(0, blocks) * phases)
+        var result = [Float](repeating: 0, count: blocks * phases)
         guard blocks > 0 else { return [] }
         padded.withUnsafeBufferPointer { source in
             taps.withUnsafeBufferPointer { filters in
@@ -69,6 +75,64 @@ public struct Resampler: Sendable {
                 }
             }
         }
-        return Array(result.prefix(outputCount(samples.count)))
+        return result
+    }
+
+    /// A signal that is still coming; any split into portions gives the samples of the whole.
+    public struct Stream: Sendable {
+        private let resampler: Resampler
+        /// Samples from `start` on; those before the signal are zeros.
+        private var samples: [Float]
+        private var start: Int
+        private var received = 0
+        private var blocks = 0
+
+        /// Blocks that are computed again in front of new ones: products of few rows sum in another
+        /// order than those of many.
+        private static let company = 8
+
+        /// Starts a signal.
+        public init(_ resampler: Resampler) {
+            self.resampler = resampler
+            samples = [Float](repeating: 0, count: resampler.width)
+            start = -resampler.width
+        }
+
+        /// The samples that further ones make ready.
+        public mutating func append(_ more: [Float]) -> [Float] {
+            let r = resampler
+            guard r.step != r.phases else { return more }
+            received += more.count
+            samples += more
+            let ready = (received - r.width) / r.step
+            // A short signal is filtered as a whole at its end, as `resample` would.
+            guard ready >= Self.company, ready > blocks else { return [] }
+            return take(until: ready)
+        }
+
+        /// The rest.
+        public mutating func finish() -> [Float] {
+            let r = resampler
+            guard r.step != r.phases else { return [] }
+            let all = (received + r.step - 1) / r.step
+            let wanted = r.outputCount(received) - blocks * r.phases
+            samples += [Float](repeating: 0, count: r.length + r.step)
+            return Array(take(until: all).prefix(max(0, wanted)))
+        }
+
+        private mutating func take(until end: Int) -> [Float] {
+            let r = resampler
+            let first = max(0, min(blocks, end - Self.company))
+            let offset = first * r.step - r.width - start
+            let result = r.filtered(Array(samples[offset...]), blocks: end - first)
+            let known = (blocks - first) * r.phases
+            blocks = end
+            let kept = max(0, end - Self.company) * r.step - r.width
+            if kept > start {
+                samples.removeFirst(kept - start)
+                start = kept
+            }
+            return Array(result.dropFirst(known))
+        }
     }
 }

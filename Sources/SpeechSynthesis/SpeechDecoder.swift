@@ -35,7 +35,7 @@ public struct SpeechDecoder: Sendable {
     /// The noise comes from `generator`; `progress` hears steps done and steps in all.
     public func mel(
         tokens: [Int], prompt: FlowDecoder.Prompt, options: FlowDecoder.Options,
-        generator: inout SeededGenerator, progress: (Int, Int) -> Void = { _, _ in }
+        generator: inout SeededGenerator, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> Tensor {
         let starts = Self.pieceStarts(count: tokens.count)
         var result = Tensor(zeros: [0, flow.configuration.outputSize])
@@ -47,7 +47,7 @@ public struct SpeechDecoder: Sendable {
             let noise = Tensor(shape: [frames, bands], values: generator.normals(frames * bands))
             let part = try flow.mel(
                 tokens: piece, prompt: prompt, noise: noise, options: options
-            ) { progress(index * options.steps + $0, starts.count * options.steps) }
+            ) { try progress(index * options.steps + $0, starts.count * options.steps) }
             let first = flow.frameCount(tokens: start)
             result = Self.mixed(result, part, from: min(first, result.rows))
         }

@@ -71,9 +71,9 @@ public struct SynthesizedSpeech: Sendable {
 
 /// Speaks text.
 public struct SpeechSynthesizer: Sendable {
-    private let engine: any LanguageModelEngine
+    let engine: any LanguageModelEngine
     private let prompt: SpeechPrompt
-    private let layout: TokenLayout
+    let layout: TokenLayout
 
     /// Silence between parts in seconds.
     static let pause = 0.12
@@ -92,49 +92,81 @@ public struct SpeechSynthesizer: Sendable {
         self.layout = layout
     }
 
+    /// Parts whose tokens are drawn at once: one batch of the language model.
+    static let partsAtOnce = 8
+
     /// Speaks a text, leading tags included, in one voice.
     ///
-    /// Throws when the text is empty or the model gives no usable tokens; cancelling the task stops
-    /// within one token or one step of the flow.
+    /// The parts of a long text are generated together and decoded in order of their ends. Throws when
+    /// the text is empty or the model gives no usable tokens; cancelling the task stops within one
+    /// token or one step of the flow.
     public func speak(
         _ text: String, voice: Voice, decoder: SpeechDecoder, options: SynthesisOptions,
-        progress: Progress = { _, _, _ in }
+        progress: @escaping Progress = { _, _, _ in }
     ) async throws -> SynthesizedSpeech {
         let parts = SentenceSplitter(longestPart: options.longestPart).split(text)
         guard !parts.isEmpty else { throw SpeechSynthesisError.emptyText }
+        let spoken = try await withThrowingTaskGroup(
+            of: (Int, SynthesizedSpeech).self
+        ) { group in
+            var spoken = [SynthesizedSpeech?](repeating: nil, count: parts.count)
+            var next = 0
+            while next < parts.count || !group.isEmpty {
+                if next < parts.count, next - spoken.count(where: { $0 != nil }) < Self.partsAtOnce
+                {
+                    let index = next
+                    next += 1
+                    group.addTask {
+                        let speech = try await speakPart(
+                            parts[index], voice: voice, decoder: decoder, options: options,
+                            progress: progress)
+                        return (index, speech)
+                    }
+                } else if let (index, speech) = try await group.next() {
+                    spoken[index] = speech
+                }
+            }
+            return spoken.compactMap(\.self)
+        }
         var result = SynthesizedSpeech(sampleRate: decoder.sampleRate)
         result.parts = parts
-        for part in parts {
-            let (tokens, findings) = try await timed(&result.tokenSeconds) {
-                try await self.tokens(part, voice: voice, options: options, progress: progress)
-            }
-            result.tokens += tokens
-            result.findings += findings
-            try Self.decode(
-                tokens, voice: voice.prompt, decoder: decoder, flow: options.flow,
-                seed: options.sampling.seed, progress: progress, into: &result)
+        for part in spoken {
+            result.tokens += part.tokens
+            result.findings += part.findings
+            result.tokenSeconds += part.tokenSeconds
+            result.flowSeconds += part.flowSeconds
+            result.vocoderSeconds += part.vocoderSeconds
+            result.samples = Self.joined(
+                result.samples, part.samples, sampleRate: decoder.sampleRate)
         }
         return result
     }
 
-    /// Decodes tokens, counted from `<audio_0>`, in a voice.
+    private func speakPart(
+        _ text: String, voice: Voice, decoder: SpeechDecoder, options: SynthesisOptions,
+        progress: @escaping Progress
+    ) async throws -> SynthesizedSpeech {
+        let start = ContinuousClock.now
+        let (tokens, findings) = try await tokens(
+            text, voice: voice, options: options, progress: progress)
+        let seconds = start.seconds(to: .now)
+        var result = try await ComputeThreads.run {
+            try Self.decode(
+                tokens, voice: voice.prompt, decoder: decoder, flow: options.flow,
+                seed: options.sampling.seed, progress: progress)
+        }
+        result.findings = findings
+        result.tokenSeconds = seconds
+        return result
+    }
+
+    /// Decodes tokens, counted from `<audio_0>`, in a voice, on the calling thread.
     public static func decode(
         _ tokens: [Int], voice: FlowDecoder.Prompt, decoder: SpeechDecoder,
         flow: FlowDecoder.Options, seed: UInt64, progress: Progress = { _, _, _ in }
     ) throws -> SynthesizedSpeech {
         var result = SynthesizedSpeech(sampleRate: decoder.sampleRate)
         result.tokens = tokens
-        try decode(
-            tokens, voice: voice, decoder: decoder, flow: flow, seed: seed, progress: progress,
-            into: &result)
-        return result
-    }
-
-    private static func decode(
-        _ tokens: [Int], voice: FlowDecoder.Prompt, decoder: SpeechDecoder,
-        flow: FlowDecoder.Options, seed: UInt64, progress: Progress,
-        into result: inout SynthesizedSpeech
-    ) throws {
         let start = ContinuousClock.now
         var noise = SeededGenerator(seed: seed).fork("flow")
         let mel = try decoder.mel(
@@ -143,30 +175,23 @@ public struct SpeechSynthesizer: Sendable {
         let middle = ContinuousClock.now
         progress(.vocoder, 0, 1)
         var excitation = SeededGenerator(seed: seed).fork("vocoder")
-        let samples = try decoder.samples(mel: mel, generator: &excitation)
+        result.samples = try decoder.samples(mel: mel, generator: &excitation)
         progress(.vocoder, 1, 1)
-        result.flowSeconds += seconds(middle - start)
-        result.vocoderSeconds += seconds(ContinuousClock.now - middle)
-        result.samples = joined(result.samples, samples, sampleRate: decoder.sampleRate)
+        result.flowSeconds = start.seconds(to: middle)
+        result.vocoderSeconds = middle.seconds(to: .now)
+        return result
     }
 
     /// Checked tokens of one part; doubtful ones are drawn again from another seed.
     private func tokens(
         _ text: String, voice: Voice, options: SynthesisOptions, progress: Progress
     ) async throws -> (tokens: [Int], findings: [TokenFinding]) {
-        let ids = prompt.ids(
-            text: text, speaker: voice.name, promptText: voice.promptText,
-            promptIDs: voice.prompt.tokens.map { $0 + layout.firstID })
         var best: (tokens: [Int], findings: [TokenFinding])?
         let attempts = options.sampling.temperature > 0 ? max(1, options.attempts) : 1
         for attempt in 0..<attempts {
-            var sampling = options.sampling
-            if attempt > 0 {
-                var seeds = SeededGenerator(seed: sampling.seed).fork("attempt \(attempt)")
-                sampling.seed = seeds.next()
-            }
             let (drawn, endsProperly) = try await generate(
-                ids, text: text, sampling: sampling, options: options, progress: progress)
+                request(text, voice: voice, attempt: attempt, options: options),
+                progress: progress)
             let checked = TokenCheck.repair(drawn, layout: layout, endsProperly: endsProperly)
             let isSerious = checked.findings.contains(where: \.isSerious)
             if !checked.tokens.isEmpty, !isSerious { return checked }
@@ -187,17 +212,30 @@ public struct SpeechSynthesizer: Sendable {
         return best
     }
 
-    private func generate(
-        _ ids: [Int], text: String, sampling: SamplingOptions, options: SynthesisOptions,
-        progress: Progress
-    ) async throws -> (ids: [Int], endsProperly: Bool) {
+    /// What the language model is asked for; each attempt draws from a seed of its own.
+    func request(
+        _ text: String, voice: Voice, attempt: Int, options: SynthesisOptions
+    ) -> GenerationRequest {
+        let ids = prompt.ids(
+            text: text, speaker: voice.name, promptText: voice.promptText,
+            promptIDs: voice.prompt.tokens.map { $0 + layout.firstID })
+        var sampling = options.sampling
+        if attempt > 0 {
+            var seeds = SeededGenerator(seed: sampling.seed).fork("attempt \(attempt)")
+            sampling.seed = seeds.next()
+        }
         // No text takes eight times as long as it is estimated, however slow its style.
         let expected = SentenceSplitter.seconds(text) * 1000 / 24
         let bound = Int(expected * 8) + 250
         let room = min(options.maximumTokens, engine.contextLength) - ids.count
-        let request = GenerationRequest(
+        return GenerationRequest(
             prompt: ids, sampling: sampling, stopIDs: [prompt.endOfTurn],
             maximumNewTokens: max(1, min(room, bound)), candidates: layout.ids)
+    }
+
+    private func generate(
+        _ request: GenerationRequest, progress: Progress
+    ) async throws -> (ids: [Int], endsProperly: Bool) {
         var drawn: [Int] = []
         for try await event in engine.generate(request) {
             switch event {
@@ -232,18 +270,5 @@ public struct SpeechSynthesizer: Sendable {
         }
         let silence = [Float](repeating: 0, count: Int(pause * Double(sampleRate)))
         return left + silence + right
-    }
-
-    private static func seconds(_ duration: Duration) -> Double {
-        let (seconds, attoseconds) = duration.components
-        return Double(seconds) + Double(attoseconds) * 1e-18
-    }
-
-    private func timed<R>(
-        _ total: inout Double, _ work: () async throws -> R
-    ) async rethrows -> R {
-        let start = ContinuousClock.now
-        defer { total += Self.seconds(ContinuousClock.now - start) }
-        return try await work()
     }
 }

@@ -28,7 +28,7 @@ public struct ModelLocations: Sendable, Equatable {
     public var bundle: String { models ?? Self.defaultBundle }
 
     /// Where each part's files are looked for.
-    var layout: BundleLayout {
+    package var layout: BundleLayout {
         BundleLayout(models: bundle, tokenizer: tokenizer, tts: tts, llm: llm)
     }
 

@@ -19,6 +19,12 @@ public struct Timings: Sendable, Equatable, Codable {
     /// Tempo and volume.
     public var adjust = 0.0
 
+    /// From the start of the work to its end, loading left out. Stages that run side by side add up to
+    /// more.
+    public var elapsed = 0.0
+    /// From the start of the work to the first sound, when it was streamed.
+    public var firstAudio: Double?
+
     /// Starts at zero.
     public init() {}
 
@@ -34,10 +40,13 @@ public struct Timings: Sendable, Equatable, Codable {
         left.flow += right.flow
         left.vocoder += right.vocoder
         left.adjust += right.adjust
+        left.elapsed += right.elapsed
+        left.firstAudio = left.firstAudio ?? right.firstAudio
     }
 
     private enum CodingKeys: String, CodingKey {
-        case load, encode, chat, flow, vocoder, adjust
+        case load, encode, chat, flow, vocoder, adjust, elapsed
+        case firstAudio = "first_audio"
         case speechTokens = "speech_tokens"
     }
 

@@ -8,24 +8,6 @@ import Testing
 import StepAudioServer
 
 struct PartsTests {
-    @Test(arguments: [(22_050, 24_000), (24_000, 16_000), (44_100, 24_000), (16_000, 24_000)])
-    func piecesResampleLikeTheWhole(from: Int, to: Int) {
-        let samples = (0..<30_011).map { Float(sin(Double($0) * 0.05) * 0.5) }
-        let whole = Resampler(from: from, to: to).resample(samples)
-        var streaming = StreamingResampler(from: from, to: to)
-        var pieces: [Float] = []
-        var start = 0
-        for size in [1, 700, 4096, 9, 12_000, 5000, 8205] {
-            let end = min(samples.count, start + size)
-            pieces += streaming.append(Array(samples[start..<end]))
-            start = end
-        }
-        pieces += streaming.finish()
-        #expect(pieces.count == whole.count)
-        let worst = zip(pieces, whole).map { abs($0 - $1) }.max() ?? 1
-        #expect(worst < 1e-5)
-    }
-
     @Test func pcmGoesThereAndBack() {
         #expect(PCM16.bytes([0, 1, -1, 2]) == [0, 0, 255, 127, 1, 128, 255, 127])
         #expect(PCM16.samples([0, 64, 0, 192, 7]) == [0.5, -0.5])

@@ -37,7 +37,7 @@ def browser(tmp_path_factory, questions):
     options = webdriver.ChromeOptions()
     for flag in [
         "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={sound}", "--autoplay-policy=no-user-gesture-required", "--lang=en-US", "--hide-scrollbars",
+        f"--use-file-for-fake-audio-capture={sound}", "--autoplay-policy=no-user-gesture-required", "--lang=en-US", "--hide-scrollbars", "--window-size=1280,900",
     ]:  # fmt: skip
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -112,8 +112,8 @@ def test_push_to_talk_is_heard(page, questions):
     button = find(page, "#microphone")
     # The fake microphone starts its file when it is opened: one second of silence, then the question.
     webdriver.ActionChains(page).click_and_hold(button).perform()
-    assert wait(page, lambda: button.get_attribute("aria-pressed") == "true")
-    time.sleep(1.6 + len(recording(questions[0])) / 24_000)
+    wait(page, lambda: state(page) == "listening")
+    time.sleep(1.8 + len(recording(questions[0])) / 24_000)
     webdriver.ActionChains(page).release(button).perform()
     wait(page, lambda: answers(page))
     assert answers(page) == [questions[0]["answer"]]

@@ -13,26 +13,58 @@ public enum Tempo {
     public static func change(
         _ samples: [Float], sampleRate: Int, factor: Double
     ) throws(AudioError) -> [Float] {
+        var stream = try TempoStream(sampleRate: sampleRate, factor: factor)
+        return stream.append(samples) + stream.finish()
+    }
+}
+
+/// The same on a signal that is still coming; any split into portions gives the same samples.
+public struct TempoStream: Sendable {
+    private let factor: Double
+    private var stretcher: Stretcher
+    private var (received, given) = (0, 0)
+
+    /// Starts a signal; the factor as in `Tempo.change`.
+    public init(sampleRate: Int, factor: Double) throws(AudioError) {
         guard factor.isFinite, (0.1...100).contains(factor) else { throw .badTempo(factor) }
-        let factor = (factor * 1e6).rounded() / 1e6
+        self.factor = (factor * 1e6).rounded() / 1e6
+        stretcher = Stretcher(sampleRate: sampleRate, factor: self.factor)
+    }
+
+    /// The samples that further ones make ready.
+    public mutating func append(_ samples: [Float]) -> [Float] {
         guard factor != 1 else { return samples }
-        var stretcher = Stretcher(sampleRate: sampleRate, factor: factor)
+        received += samples.count
         // Through sox's 32-bit samples, as both ends of its effects chain are.
-        let input = samples.map { Float(SoxSample.integer($0) / 2_147_483_648) }
-        stretcher.push(input)
-        let wanted = Int(Double(samples.count) / factor + 0.5)
+        stretcher.push(samples.map { Float(SoxSample.integer($0) / 2_147_483_648) })
+        return ready()
+    }
+
+    /// The rest.
+    public mutating func finish() -> [Float] {
+        guard factor != 1 else { return [] }
         let silence = [Float](repeating: 0, count: 128)
-        while stretcher.output.count < wanted {
+        while given + stretcher.output.count < wanted {
             stretcher.push(silence)
         }
-        return stretcher.output.prefix(wanted).map { sample in
+        return ready()
+    }
+
+    private var wanted: Int { Int(Double(received) / factor + 0.5) }
+
+    private mutating func ready() -> [Float] {
+        let count = min(stretcher.output.count, wanted - given)
+        let result = stretcher.output.prefix(count).map { sample in
             SoxSample.float(SoxSample.integer(sample))
         }
+        stretcher.output.removeFirst(count)
+        given += count
+        return result
     }
 }
 
 /// The state of one stretching.
-private struct Stretcher {
+private struct Stretcher: Sendable {
     let factor: Double
     let segment: Int
     let search: Int

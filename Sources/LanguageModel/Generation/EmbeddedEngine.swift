@@ -130,7 +130,7 @@ private final class Inbox: @unchecked Sendable {
         scheduler.cancelAll()
     }
 
-    /// The requests that arrived since the last step; waits when the scheduler is idle. Nil at the end.
+    /// The requests that arrived since the last step, nil at the end; waits when the scheduler is idle.
     private func next(_ scheduler: BatchScheduler) -> [RequestHandle]? {
         condition.lock()
         defer { condition.unlock() }

@@ -59,17 +59,21 @@ public struct FlowDecoder: Sendable {
     public func mu(
         tokens: [Int], prompt: [Int], promptFrames: Int
     ) throws(SpeechSynthesisError) -> Tensor {
-        let all = prompt + tokens
+        let hidden = try hidden(prompt + tokens)
+        return regulator(
+            prompt: hidden.rows(0..<prompt.count), promptFrames: prompt.isEmpty ? 0 : promptFrames,
+            tokens: hidden.rows(prompt.count..<hidden.rows),
+            frames: frameCount(tokens: tokens.count))
+    }
+
+    /// What the encoder makes of tokens: [N, M].
+    func hidden(_ all: [Int]) throws(SpeechSynthesisError) -> Tensor {
         for (position, token) in all.enumerated() where !(0..<embedding.outputs).contains(token) {
             throw .tokenOutOfRange(position: position, token: token, count: embedding.outputs)
         }
         let embedded = Tensor(
             shape: [all.count, embedding.inputs], values: all.flatMap(embedding.row))
-        let hidden = encoderProjection(encoder(embedded))
-        return regulator(
-            prompt: hidden.rows(0..<prompt.count), promptFrames: prompt.isEmpty ? 0 : promptFrames,
-            tokens: hidden.rows(prompt.count..<all.count),
-            frames: frameCount(tokens: tokens.count))
+        return encoderProjection(encoder(embedded))
     }
 
     /// The velocity of one state, without guidance: all [T, M], the speaker [M] -> [T, M].
@@ -85,34 +89,48 @@ public struct FlowDecoder: Sendable {
 
     /// The mel spectrogram of new tokens: [T2, M].
     ///
-    /// `noise` is the state at time 0, [T1 + T2, M]; `progress` hears the steps done. Cancelling the
-    /// surrounding task stops between steps.
+    /// `noise` is the state at time 0, [T1 + T2, M]; `progress` hears the steps done and may throw to
+    /// stop. Cancelling the surrounding task stops between steps.
     public func mel(
         tokens: [Int], prompt: Prompt, noise: Tensor, options: Options = Options(),
-        progress: (Int) -> Void = { _ in }
+        progress: (Int) throws -> Void = { _ in }
     ) throws -> Tensor {
         guard !tokens.isEmpty else { throw SpeechSynthesisError.noTokens }
-        let bands = configuration.outputSize
-        guard prompt.mel.columns == bands else {
-            throw SpeechSynthesisError.badPrompt(
-                what: "mel bands", seen: prompt.mel.columns, accepted: bands)
-        }
-        guard prompt.embedding.count == speakerProjection.weight.inputs else {
-            throw SpeechSynthesisError.badPrompt(
-                what: "speaker embedding width", seen: prompt.embedding.count,
-                accepted: speakerProjection.weight.inputs)
-        }
+        try check(prompt)
         let promptFrames = prompt.tokens.isEmpty ? 0 : prompt.mel.rows
         let mu = try mu(tokens: tokens, prompt: prompt.tokens, promptFrames: promptFrames)
-        guard noise.rows == mu.rows, noise.columns == bands else {
+        guard noise.rows == mu.rows, noise.columns == configuration.outputSize else {
             throw SpeechSynthesisError.badPrompt(
                 what: "noise frames", seen: noise.rows, accepted: mu.rows)
         }
-        let speaker = speakerProjection(Self.normalized(prompt.embedding)).values
-        var condition = Tensor(zeros: [mu.rows, bands])
-        for index in 0..<promptFrames * bands {
-            condition.values[index] = prompt.mel.values[index]
+        return try solve(
+            mu: mu, known: prompt.mel.rows(0..<promptFrames), embedding: prompt.embedding,
+            noise: noise, options: options, progress: progress
+        ).rows(promptFrames..<mu.rows)
+    }
+
+    /// Throws unless a prompt has the decoder's widths.
+    func check(_ prompt: Prompt) throws(SpeechSynthesisError) {
+        let bands = configuration.outputSize
+        guard prompt.mel.columns == bands else {
+            throw .badPrompt(what: "mel bands", seen: prompt.mel.columns, accepted: bands)
         }
+        guard prompt.embedding.count == speakerProjection.weight.inputs else {
+            throw .badPrompt(
+                what: "speaker embedding width", seen: prompt.embedding.count,
+                accepted: speakerProjection.weight.inputs)
+        }
+    }
+
+    /// Solves the flow from noise to mel, all [T, M]; the frames that are `known` [T1, M] come first.
+    func solve(
+        mu: Tensor, known: Tensor, embedding: [Float], noise: Tensor, options: Options,
+        progress: (Int) throws -> Void
+    ) throws -> Tensor {
+        let bands = configuration.outputSize
+        let speaker = speakerProjection(Self.normalized(embedding)).values
+        var condition = Tensor(zeros: [mu.rows, bands])
+        condition.values.replaceSubrange(0..<known.values.count, with: known.values)
         let silence = Tensor(zeros: [mu.rows, bands])
         let noSpeaker = [Float](repeating: 0, count: speaker.count)
         let guidance = options.guidance ?? Float(configuration.solver.guidance)
@@ -138,13 +156,12 @@ public struct FlowDecoder: Sendable {
             if index < options.steps {
                 step = grid[index + 1] - time
             }
-            progress(index)
+            try progress(index)
         }
-        let result = x.rows(promptFrames..<x.rows)
-        guard result.values.allSatisfy(\.isFinite) else {
+        guard x.values.allSatisfy(\.isFinite) else {
             throw SpeechSynthesisError.notFinite(stage: "flow decoder")
         }
-        return result
+        return x
     }
 
     /// Times of the steps, `steps` + 1 values from 0 to 1.

@@ -37,16 +37,39 @@ package struct HarmonicSource: Sendable {
 
     /// Draws for `samples` samples.
     func draw(samples: Int, from generator: inout SeededGenerator) -> Draws {
-        let phases =
-            [0]
+        Draws(
+            phases: drawPhases(from: &generator), noise: drawNoise(samples: samples, &generator))
+    }
+
+    /// Start phases of all harmonics.
+    func drawPhases(from generator: inout SeededGenerator) -> [Float] {
+        [0]
             + (1..<harmonics).map { _ in
                 Float((2 * generator.uniform() - 1) * Double.pi)
             }
-        return Draws(phases: phases, noise: generator.normals(harmonics * samples))
+    }
+
+    /// Noise [harmonics, samples], drawn sample by sample: the same whether it is drawn at once or in
+    /// portions.
+    func drawNoise(samples: Int, _ generator: inout SeededGenerator) -> [Float] {
+        var noise = [Float](repeating: 0, count: harmonics * samples)
+        for sample in 0..<samples {
+            for harmonic in 0..<harmonics {
+                noise[harmonic * samples + sample] = generator.normal()
+            }
+        }
+        return noise
     }
 
     /// The source of a pitch curve in hertz, one value a frame.
     package func callAsFunction(f0: [Float], draws: Draws) -> [Float] {
+        var turns = [Double](repeating: 0, count: harmonics)
+        return callAsFunction(f0: f0, draws: draws, turns: &turns)
+    }
+
+    /// The same from a phase on: `turns` of each harmonic are those before the first sample, then
+    /// those after the last.
+    func callAsFunction(f0: [Float], draws: Draws, turns start: inout [Double]) -> [Float] {
         let frame = configuration.samplesPerFrame
         let count = f0.count * frame
         let rate = Double(configuration.sampleRate)
@@ -55,6 +78,7 @@ package struct HarmonicSource: Sendable {
         let voicedNoise = Float(configuration.noiseDeviation)
         let unvoicedNoise = amplitude / 3
         var sum = [Float](repeating: bias, count: count)
+        let known = start
         sum.withUnsafeMutableBufferPointer { target in
             guard let base = target.baseAddress.map({ SharedPointer($0) }) else { return }
             // Harmonics add up in order, each over its own stretch of time.
@@ -62,7 +86,7 @@ package struct HarmonicSource: Sendable {
                 for harmonic in 0..<harmonics {
                     let multiple = Double(harmonic + 1)
                     // The phase in turns at the start of the stretch, wrapped.
-                    var turns = 0.0
+                    var turns = known[harmonic]
                     for index in 0..<frames.lowerBound {
                         turns += Double(frame) * Double(f0[index]) * multiple / rate
                         turns -= turns.rounded(.down)
@@ -88,6 +112,12 @@ package struct HarmonicSource: Sendable {
                 for place in frames.lowerBound * frame..<frames.upperBound * frame {
                     base.base[place] = tanh(base.base[place])
                 }
+            }
+        }
+        for harmonic in 0..<harmonics {
+            for value in f0 {
+                start[harmonic] += Double(frame) * Double(value) * Double(harmonic + 1) / rate
+                start[harmonic] -= start[harmonic].rounded(.down)
             }
         }
         return sum

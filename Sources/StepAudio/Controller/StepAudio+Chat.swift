@@ -58,6 +58,7 @@ extension StepAudio {
         }
         timings.chat = answer.timings.chat
         answer.timings = timings
+        answer.timings.elapsed += answer.timings.chat
         guard options.speaks else { return (answer, history) }
         try Self.requireWords(answer.text)
         let spoken = try await say(
@@ -93,7 +94,8 @@ extension StepAudio {
         let (sentences, feed) = AsyncStream<String>.makeStream()
         let written = Mutex(SentenceStream())
         let speech = Self.speech(options, answering: messages)
-        async let spoken = speakEach(sentences, options: speech, onSpeech: onSpeech)
+        let start = ContinuousClock.now
+        async let spoken = speak(answer: sentences, options: speech, onSpeech: onSpeech)
         var answer: Answer
         do {
             defer { feed.finish() }
@@ -107,41 +109,44 @@ extension StepAudio {
             for sentence in written.withLock({ $0.finish() }) { feed.yield(sentence) }
         }
         let result = try await spoken
-        answer.speech = result.speech
+        answer.speech = result.spoken.speech
         var sum = timings
         sum.chat = answer.timings.chat
-        sum += result.timings
+        sum += result.spoken.timings
+        sum.elapsed = timings.elapsed + start.secondsUntilNow
+        sum.firstAudio = result.firstAudio.map { start.duration(to: $0) / .seconds(1) }
         answer.timings = sum
         return answer
     }
 
-    private func speakEach(
-        _ sentences: AsyncStream<String>, options: SpeechOptions,
+    /// Speaks an answer's sentences while they come, the voice and style as of the first one.
+    private func speak(
+        answer sentences: AsyncStream<String>, options: SpeechOptions,
         onSpeech: @Sendable (SpeechChunk) -> Void
-    ) async throws -> SpokenText {
-        var whole: SpokenText?
-        var index = 0
-        for await sentence in sentences {
-            let part = try await say(sentence, options: options)
-            onSpeech(
-                SpeechChunk(
-                    samples: part.speech.samples, sampleRate: part.speech.sampleRate,
-                    sentence: index, text: sentence, endsSentence: true))
-            index += 1
-            guard var known = whole else {
-                whole = part
-                continue
-            }
-            known.speech.samples = SpeechSynthesizer.joined(
-                known.speech.samples, part.speech.samples, sampleRate: part.speech.sampleRate)
-            known.speech.tokens += part.speech.tokens
-            known.speech.repairs += part.speech.repairs
-            known.timings += part.timings
-            whole = known
+    ) async throws -> (spoken: SpokenText, firstAudio: ContinuousClock.Instant?) {
+        var iterator = sentences.makeAsyncIterator()
+        guard let first = await iterator.next() else {
+            try Task.checkCancellation()
+            throw StepAudioError.emptyInput("the text to speak")
         }
-        try Task.checkCancellation()
-        guard let whole else { throw StepAudioError.emptyInput("the text to speak") }
-        return whole
+        var timings = Timings()
+        let job = try await speechJob(first, options: options, timings: &timings)
+        let (tagged, feed) = AsyncStream<String>.makeStream()
+        feed.yield(Self.tagged(first, options: options))
+        var firstAudio: ContinuousClock.Instant?
+        async let forwarded: Void = {
+            defer { feed.finish() }
+            for await sentence in sentences {
+                feed.yield(Self.tagged(sentence, options: options))
+            }
+        }()
+        let spoken = try await speak(tagged, job: job, options: options, timings: timings) {
+            chunk in
+            if firstAudio == nil, !chunk.samples.isEmpty { firstAudio = .now }
+            onSpeech(chunk)
+        }
+        await forwarded
+        return (spoken, firstAudio)
     }
 
     /// The answer as a stream of text and of spoken sentences, ended by the answer itself.

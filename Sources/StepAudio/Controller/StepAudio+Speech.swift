@@ -14,6 +14,8 @@ extension StepAudio {
         var timings = Timings()
         let job = try await speechJob(text, options: options, timings: &timings)
         return try await translating("speech") {
+            let start = ContinuousClock.now
+            defer { timings.elapsed += start.secondsUntilNow }
             let speech = try await job.synthesizer.speak(
                 job.text, voice: job.voice, decoder: job.decoder, options: options.synthesis,
                 progress: synthesisProgress)
@@ -30,13 +32,9 @@ extension StepAudio {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
-                    let result = try await say(text, options: options)
-                    continuation.yield(
-                        .chunk(
-                            SpeechChunk(
-                                samples: result.speech.samples,
-                                sampleRate: result.speech.sampleRate, sentence: 0, text: text,
-                                endsSentence: true)))
+                    let result = try await speakStreaming(text, options: options) {
+                        continuation.yield(.chunk($0))
+                    }
                     continuation.yield(.finished(result))
                     continuation.finish()
                 } catch {
@@ -45,6 +43,52 @@ extension StepAudio {
             }
             continuation.onTermination = { _ in task.cancel() }
         }
+    }
+
+    private func speakStreaming(
+        _ text: String, options: SpeechOptions, emit: (SpeechChunk) -> Void
+    ) async throws -> SpokenText {
+        var timings = Timings()
+        let job = try await speechJob(text, options: options, timings: &timings)
+        let parts = SentenceSplitter(longestPart: options.synthesis.longestPart).split(job.text)
+        let sentences = AsyncStream { feed in
+            for part in parts { feed.yield(part) }
+            feed.finish()
+        }
+        return try await translating("speech") {
+            try await speak(sentences, job: job, options: options, timings: timings, emit: emit)
+        }
+    }
+
+    /// Speaks sentences as they come, piece by piece.
+    func speak(
+        _ sentences: AsyncStream<String>, job: SpeechJob, options: SpeechOptions,
+        timings: Timings, emit: (SpeechChunk) -> Void
+    ) async throws -> SpokenText {
+        var timings = timings
+        let start = ContinuousClock.now
+        var outlet = try SpeechOutlet(sampleRate: job.decoder.sampleRate, options: options)
+        let speech = try await job.synthesizer.stream(
+            sentences, voice: job.voice, decoder: job.decoder, options: options.synthesis,
+            progress: synthesisProgress
+        ) { chunk in
+            for ready in try outlet.append(chunk) {
+                if timings.firstAudio == nil, !ready.samples.isEmpty {
+                    timings.firstAudio = start.secondsUntilNow
+                }
+                emit(ready)
+            }
+        }
+        if let last = try outlet.finish() { emit(last) }
+        timings.speechTokens += speech.tokenSeconds
+        timings.flow += speech.flowSeconds
+        timings.vocoder += speech.vocoderSeconds
+        timings.elapsed += start.secondsUntilNow
+        return SpokenText(
+            speech: Speech(
+                samples: outlet.samples, sampleRate: speech.sampleRate, tokens: speech.tokens,
+                repairs: speech.findings.map(\.description)),
+            timings: timings)
     }
 
     /// What a speech needs before it starts.
@@ -77,6 +121,8 @@ extension StepAudio {
             let voice = try await self.voice(
                 for: options, instruction: isMusic ? instruction : "", timings: &timings)
             return SpeechJob(text: tagged, synthesizer: synthesizer, decoder: decoder, voice: voice)
+        } catch is CancellationError {
+            throw StepAudioError.cancelled(stage: "speech")
         } catch {
             throw StepAudioError(error, stage: "loading the voice")
         }

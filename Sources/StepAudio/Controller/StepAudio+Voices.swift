@@ -6,6 +6,12 @@ import SpeechSynthesis
 import TensorCore
 
 extension StepAudio {
+    /// What conditions the decoder for the voice that the options ask for.
+    package func voicePrompt(_ options: SpeechOptions) async throws -> FlowDecoder.Prompt {
+        var timings = Timings()
+        return try await voice(for: options, instruction: "", timings: &timings).prompt
+    }
+
     /// The voice that the options ask for; `instruction` names a singing style's own recording.
     func voice(
         for options: SpeechOptions, instruction: String, timings: inout Timings

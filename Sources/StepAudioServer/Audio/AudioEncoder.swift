@@ -7,7 +7,7 @@ actor AudioEncoder {
     /// Rate of the encoded sound.
     let sampleRate: Int
     private let format: AudioFormat
-    private var resampler: StreamingResampler
+    private var resampler: Resampler.Stream
     private let transcoder: Transcoder?
     private var hasHeader = false
 
@@ -15,7 +15,7 @@ actor AudioEncoder {
     init(_ format: AudioFormat, sourceRate: Int, sampleRate wanted: Int?) throws {
         self.format = format
         sampleRate = Self.rate(format, source: sourceRate, wanted: wanted)
-        resampler = StreamingResampler(from: sourceRate, to: sampleRate)
+        resampler = Resampler.Stream(Resampler(from: sourceRate, to: sampleRate))
         transcoder = format.needsTranscoder ? try Transcoder(format, sampleRate: sampleRate) : nil
     }
 

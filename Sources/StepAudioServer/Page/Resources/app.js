@@ -20,7 +20,7 @@ function show(kind) {
   find("stop").disabled = !(active || player.playing);
 }
 
-const rest = () => show(holding || handsFree ? "listening" : "ready");
+const rest = () => show(microphone.isOpen ? "listening" : talk.connecting ? "connecting" : "ready");
 
 function notice(text, action) {
   find("notice").replaceChildren(Object.assign(document.createElement("span"), { textContent: text ?? "" }));
@@ -150,11 +150,12 @@ async function hold() {
   talk.send({ type: "input_audio_buffer.clear" });
   recorded = 0;
   question = addQuestion();
-  if (!(await openMicrophone()) || !holding) release();
+  if (!(await openMicrophone()) || !holding) return release();
+  rest();
 }
 
 function release() {
-  if (!holding) return;
+  if (!holding && !(microphone.isOpen && !handsFree)) return;
   holding = false;
   closeMicrophone();
   find("microphone").setAttribute("aria-pressed", "false");

@@ -24,9 +24,11 @@ export class Microphone {
     this.node.port.onmessage = (event) => onPiece(event.data);
     source.connect(this.node);
     await this.context.resume();
+    this.isOpen = true;
   }
 
   close() {
+    this.isOpen = false;
     this.node?.port.close();
     this.stream?.getTracks().forEach((track) => track.stop());
     this.context?.close();

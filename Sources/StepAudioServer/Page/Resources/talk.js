@@ -26,6 +26,7 @@ export class Talk extends EventTarget {
     };
   }
 
+  get connecting() { return this.#socket?.readyState === WebSocket.CONNECTING; }
   get connected() { return this.#socket?.readyState === WebSocket.OPEN; }
 
   /** Sends an event now, or once the connection is there. */
