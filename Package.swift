@@ -18,6 +18,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .target(name: "Kernels"),
@@ -41,10 +47,41 @@ let package = Package(
                 "SpeechTokenizer", "LanguageModel", "RemoteLanguageModel", "SpeechSynthesis",
             ]
         ),
+        .target(
+            name: "StepAudioServer",
+            dependencies: [
+                "StepAudio", "AudioSignal",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            resources: [
+                .embedInCode("Page/Resources/page.html"),
+                .embedInCode("Page/Resources/page.css"),
+                .embedInCode("Page/Resources/icon.svg"),
+                .embedInCode("Page/Resources/app.js"),
+                .embedInCode("Page/Resources/clone.js"),
+                .embedInCode("Page/Resources/recorder.js"),
+                .embedInCode("Page/Resources/settings.js"),
+                .embedInCode("Page/Resources/sound.js"),
+                .embedInCode("Page/Resources/talk.js"),
+                .embedInCode("Page/Resources/text.js"),
+                .embedInCode("Page/Resources/turns.js"),
+                .embedInCode("Wire/openapi.json"),
+            ]
+        ),
         .executableTarget(
             name: "StepAudioCommand",
             dependencies: [
-                "StepAudio", "TensorCore",
+                "StepAudio", "StepAudioServer", "TensorCore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -55,6 +92,16 @@ let package = Package(
             ],
             path: "Benchmarks/ChatServer"
         ),
+        .testTarget(
+            name: "StepAudioServerTests",
+            dependencies: [
+                "StepAudioServer", "StepAudio", "AudioSignal", "TensorCore",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ]),
         .executableTarget(
             name: "StreamingBenchmark",
             dependencies: core + ["StepAudio", "LanguageModel", "SpeechSynthesis"],

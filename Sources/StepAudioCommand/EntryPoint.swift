@@ -21,8 +21,8 @@ struct StepAudioCommand: AsyncParsableCommand {
         version: StepAudioVersion.current,
         subcommands: [
             ChatCommand.self, SayCommand.self, EncodeCommand.self, DecodeCommand.self,
-            VoicesCommand.self, InspectCommand.self, VerifyCommand.self, DoctorCommand.self,
-            QuantizeCommand.self, BenchCommand.self,
+            VoicesCommand.self, ServeCommand.self, InspectCommand.self, VerifyCommand.self,
+            DoctorCommand.self, QuantizeCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

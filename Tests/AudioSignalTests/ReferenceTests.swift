@@ -180,6 +180,26 @@ struct ReferenceTests {
         }
     }
 
+    // 48,000 to 16,000 shares a divisor; the other pairs do not, or hardly.
+    @Test(arguments: [(48_000, 16_000), (8000, 16_000), (44_101, 16_000), (15_999, 24_000)])
+    func resamplingAStreamGivesTheWhole(source: Int, target: Int) {
+        let resampler = Resampler(from: source, to: target)
+        let signal = tones(source / 3 + 7)
+        let whole = resampler.resample(signal)
+        for portion in [1009, 4096] {
+            var stream = Resampler.Stream(resampler)
+            var result: [Float] = []
+            var start = 0
+            while start < signal.count {
+                let end = min(start + portion, signal.count)
+                result += stream.append(Array(signal[start..<end]))
+                start = end
+            }
+            result += stream.finish()
+            #expect(result == whole)
+        }
+    }
+
     @Test func clickDetectorFindsAJump() {
         var signal = tones(8000)
         #expect(Level.clicks(signal, sampleRate: 16_000).isEmpty)

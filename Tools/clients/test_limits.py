@@ -1,0 +1,121 @@
+"""Keys, limits, restarts, the end: each with a server of its own."""
+
+import concurrent.futures
+import json
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+from conftest import COMMAND, ROOT, Server, wav
+
+LONG = "The sky is blue. A week has seven days. The capital of France is Paris. Good morning. " * 8
+
+
+def speech(server, text="Good morning.", **options):
+    order = {"model": "m", "voice": "default", "input": text, "response_format": "pcm"}
+    return httpx.post(server.url + "/v1/audio/speech", json=order, timeout=120, **options)
+
+
+def test_keys_are_asked_for(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("# ours\nfirst-key-123\nsecond-key-456\n")
+    server = Server("--api-key-file", str(keys), environment={"STEPAUDIO_API_KEY": "third-key-789"})
+    try:
+        refused = httpx.get(server.url + "/v1/models")
+        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+        assert refused.headers["www-authenticate"] == "Bearer"
+        for key, status in [("first-key-123", 200), ("third-key-789", 200), ("first-key-12", 401), ("first-key-1234", 401)]:
+            assert httpx.get(server.url + "/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == status
+        assert httpx.get(server.url + "/health").status_code == 200 and httpx.get(server.url + "/").status_code == 200
+        assert httpx.get(server.url + "/metrics").status_code == 401
+    finally:
+        server.stop()
+
+
+def test_other_addresses_need_a_key():
+    run = subprocess.run([COMMAND, "serve", "--host", "0.0.0.0", "--port", "0"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 64 and "--allow-unauthenticated" in run.stderr
+
+
+def test_too_much_is_refused(questions):
+    server = Server("--parallel", "1", "--queue", "2", "--max-body", "200000", "--max-text", "800", "--max-audio", "2")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: speech(server, LONG[:150]), range(8)))
+        statuses = [reply.status_code for reply in replies]
+        assert set(statuses) == {200, 429} and statuses.count(200) >= 3, statuses
+        for reply in replies:
+            if reply.status_code == 429:
+                assert int(reply.headers["retry-after"]) >= 1 and reply.json()["error"]["code"] == "rate_limit_exceeded"
+        long = {"model": "m", "voice": "default", "input": "a" * 900}
+        assert httpx.post(server.url + "/v1/audio/speech", json=long).json()["error"]["code"] == "text_too_long"
+        large = httpx.post(server.url + "/v1/audio/tokens", json={"input_audio": {"data": "A" * 300_000}})
+        assert large.status_code == 413 and large.json()["error"]["code"] == "body_too_large"
+        chunked = httpx.post(server.url + "/v1/audio/tokens", content=(b"x" * 10_000 for _ in range(30)))
+        assert chunked.status_code == 413
+    finally:
+        server.stop()
+
+
+def test_a_client_that_leaves_stops_its_work():
+    server = Server("--parallel", "1")
+    try:
+        speech(server)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(
+                server.url + "/v1/audio/tokens/decode", timeout=0.5,
+                json={"ids": [0, 1, 1024, 1025, 1026] * 900, "response_format": "wav"},
+            )  # fmt: skip
+        with pytest.raises(httpx.ReadTimeout):
+            order = {"model": "m", "voice": "default", "input": LONG, "response_format": "flac"}
+            httpx.post(server.url + "/v1/audio/speech", json=order, timeout=0.5)
+        for _ in range(100):
+            if httpx.get(server.url + "/health").json()["running"] == 0:
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("the work went on")
+        assert "stepaudio_cancelled_total 2" in httpx.get(server.url + "/metrics").text
+    finally:
+        server.stop()
+
+
+def test_voices_survive_a_restart(questions):
+    server = Server()
+    form = {"name": "anna", "transcript": questions[0]["text"]}
+    for data, reason in [(wav(questions[0])[:8000], "accepted: 1 to 30 s"), (b"RIFF" + b"\0" * 60, "")]:
+        refused = httpx.post(server.url + "/v1/audio/voices", data=form, files={"audio_sample": data})
+        assert refused.status_code == 400 and reason in refused.json()["error"]["message"]
+    added = httpx.post(server.url + "/v1/audio/voices", data=form, files={"audio_sample": wav(questions[0])})
+    assert added.status_code == 201 and added.json()["origin"] == "user"
+    server.stop()
+    again = Server(environment={"STEPAUDIO_VOICES": server.voices})
+    try:
+        voices = httpx.get(again.url + "/v1/audio/voices").json()["data"]
+        assert [voice["id"] for voice in voices] == ["Hibari", "anna"] and voices[0]["is_default"]
+        order = {"model": "m", "voice": "anna", "input": "Good morning.", "response_format": "pcm"}
+        assert len(httpx.post(again.url + "/v1/audio/speech", json=order, timeout=60).content) > 24_000
+    finally:
+        again.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_may_finish_at_the_end(number):
+    server = Server()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        reply = pool.submit(speech, server, "Good morning. The sky is blue. A week has seven days.")
+        time.sleep(0.3)
+        assert server.stop(number) == 0
+        assert reply.result().status_code == 200 and len(reply.result().content) > 100_000
+
+
+def test_the_log_is_structured_and_silent_about_content():
+    server = Server("--log-format", "json")
+    speech(server, "Nobody may read this.")
+    server.stop()
+    lines = [json.loads(line) for line in open(server.log.name)]
+    request = next(line for line in lines if line.get("endpoint") == "/v1/audio/speech")
+    assert request["status"] == "200" and int(request["bytes"]) > 10_000 and request["outcome"] == "done"
+    assert "Nobody" not in open(server.log.name).read()
