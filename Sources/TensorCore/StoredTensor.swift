@@ -68,6 +68,15 @@ public final class TensorStorage: @unchecked Sendable {
         isMapped = false
     }
 
+    /// Makes a block of zeros.
+    public init(zeros count: Int) {
+        let block = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(count, 1), alignment: 64)
+        block.initializeMemory(as: UInt8.self, repeating: 0)
+        bytes = UnsafeRawBufferPointer(rebasing: block[0..<count])
+        isMapped = false
+    }
+
     /// Maps a regular file read-only; pages are read when they are touched.
     public init(mapping path: String) throws(TensorError) {
         func failure(_ reason: String) -> TensorError { .cannotMap(path: path, reason: reason) }
