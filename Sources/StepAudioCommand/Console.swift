@@ -36,7 +36,8 @@ enum Console {
 
     /// One line beside the result.
     static func note(_ text: String) {
-        write(text, to: .standardError)
+        // A progress bar may stand in the line.
+        write(errorIsTerminal ? "\r\u{1B}[K" + text : text, to: .standardError)
     }
 
     /// Whether a line is being waited for, in which nothing can be cancelled.

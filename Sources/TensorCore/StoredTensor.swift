@@ -82,6 +82,11 @@ public final class TensorStorage: @unchecked Sendable {
         isMapped = false
     }
 
+    /// Makes a block of zeros.
+    public convenience init(zeros count: Int) {
+        self.init(count: count) { $0.initializeMemory(as: UInt8.self, repeating: 0) }
+    }
+
     /// Maps a regular file read-only; pages are read when they are touched.
     public init(mapping path: String) throws(TensorError) {
         func failure(_ reason: String) -> TensorError { .cannotMap(path: path, reason: reason) }

@@ -77,6 +77,12 @@ struct SentenceSplitterTests {
         #expect(parts(text + ". Next one.", longest: longest) == [text + ".", "Next one."])
     }
 
+    @Test func aBracketThatNobodyClosesHoldsNothing() {
+        let sentences = ["So sad :( it was."] + (1...5).map { "This is sentence number \($0)." }
+        #expect(parts(sentences.joined(separator: " "), longest: 2).count >= 4)
+        #expect(parts("one line\r\nanother line") == ["one line", "another line"])
+    }
+
     @Test func packsShortSentences() {
         #expect(parts("Hi. Yes. No.", longest: 10) == ["Hi. Yes. No."])
     }

@@ -11,7 +11,7 @@ final class Ledger {
     private let ignoring: [String]
     private(set) var problems: [WeightProblem] = []
     private var asked: Set<String> = []
-    private var zeros = TensorStorage(copying: [])
+    private var zeros = TensorStorage(zeros: 0)
 
     init(source: any TensorSource, prefix: String, ignoring: [String]) {
         self.source = source
@@ -90,7 +90,7 @@ final class Ledger {
         let type: ScalarType = precision == .fp32 ? .float32 : .bfloat16
         let size = byteCount(of: [outputs, inputs], type) ?? 0
         if zeros.count < size {
-            zeros = TensorStorage(copying: repeatElement(0, count: size))
+            zeros = TensorStorage(zeros: size)
         }
         let stored = try? StoredTensor(
             name: "", shape: [outputs, inputs], scalarType: type, storage: zeros, byteOffset: 0)

@@ -16,8 +16,9 @@ public struct SentenceSplitter: Sendable {
     static let abbreviations: Set<String> = [
         "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "eg", "ie",
         "no", "vol", "fig", "inc", "ltd", "co", "corp", "dept", "approx", "jan", "feb", "mar",
-        "apr",
-        "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "a.m", "p.m", "u.s", "u.k", "ph.d",
+        "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "a.m", "p.m", "u.s", "u.k",
+        "ph.d", "mt", "ft", "gen", "col", "capt", "lt", "sgt", "rev", "hon", "gov", "sen", "rep",
+        "messrs", "al", "cf", "ca", "pp", "eds", "ave", "blvd", "rd", "tel",
     ]
     private static let wideEnds: Set<Character> = ["。", "！", "？", "…", "；", "｡"]
     private static let narrowEnds: Set<Character> = [".", "!", "?", ";"]
@@ -55,17 +56,13 @@ public struct SentenceSplitter: Sendable {
     /// The sentences of a text, each with the white space behind it.
     func sentences(_ text: String) -> [String] {
         let characters = Array(text)
+        let inBrackets = Self.bracketed(characters)
         var result: [String] = []
         var start = 0
-        var depth = 0
         var index = 0
         while index < characters.count {
-            let character = characters[index]
-            if "(（[【".contains(character) { depth += 1 }
-            if ")）]】".contains(character) { depth = max(0, depth - 1) }
-            let ends = character == "\n" || endsSentence(characters, index)
-            if ends, depth == 0 || character == "\n" {
-                depth = 0
+            let isBreak = characters[index].isNewline
+            if isBreak || (!inBrackets[index] && endsSentence(characters, index)) {
                 index += 1
                 while index < characters.count,
                     Self.wideEnds.contains(characters[index])
@@ -135,14 +132,14 @@ public struct SentenceSplitter: Sendable {
         _ text: String, at isBoundary: ([Character], Int) -> Bool
     ) -> [String] {
         let characters = Array(text)
+        let inBrackets = Self.bracketed(characters)
         var result: [String] = []
         var (current, piece) = ("", "")
-        var depth = 0
         for index in characters.indices {
-            if "(（".contains(characters[index]) { depth += 1 }
-            if ")）".contains(characters[index]) { depth = max(0, depth - 1) }
             piece.append(characters[index])
-            guard index == characters.count - 1 || (depth == 0 && isBoundary(characters, index))
+            guard
+                index == characters.count - 1
+                    || (!inBrackets[index] && isBoundary(characters, index))
             else { continue }
             if !current.isEmpty, Self.seconds(current + piece) > longestPart {
                 result.append(current)
@@ -152,6 +149,34 @@ public struct SentenceSplitter: Sendable {
             piece = ""
         }
         return current.isEmpty ? result : result + [current]
+    }
+
+    /// Longest bracket that is kept whole, in characters.
+    private static let longestBracket = 60
+    private static let brackets: [Character: Character] = [
+        "(": ")", "（": "）", "[": "]", "【": "】",
+    ]
+
+    /// Which characters stand in short brackets of one line, without the closing one.
+    ///
+    /// A bracket that nobody closes, as in ":(", holds nothing.
+    private static func bracketed(_ text: [Character]) -> [Bool] {
+        var result = [Bool](repeating: false, count: text.count)
+        for (start, character) in text.enumerated() {
+            guard let closing = brackets[character] else { continue }
+            let other: Character = closing == "）" ? ")" : closing == ")" ? "）" : closing
+            let inside = text[start..<min(start + longestBracket, text.count)]
+                .prefix { !$0.isNewline }
+            // At the end of a text that is still being written the closing one may come yet.
+            let close = inside.firstIndex { $0 == closing || $0 == other }
+            guard let end = close ?? (inside.endIndex == text.count ? text.count : nil) else {
+                continue
+            }
+            for index in start..<end {
+                result[index] = true
+            }
+        }
+        return result
     }
 
     private static func isWide(_ character: Character) -> Bool {
