@@ -21,7 +21,8 @@ struct StepAudioCommand: AsyncParsableCommand {
         version: StepAudioVersion.current,
         subcommands: [
             ChatCommand.self, SayCommand.self, EncodeCommand.self, DecodeCommand.self,
-            VoicesCommand.self, ServeCommand.self, InspectCommand.self, VerifyCommand.self, DoctorCommand.self,
+            VoicesCommand.self, ServeCommand.self, InspectCommand.self, VerifyCommand.self,
+            DoctorCommand.self,
         ])
 
     static func main() async {
