@@ -34,7 +34,8 @@ final class Backend: Sendable {
     /// Logs a text of a user or of an answer, when the options say so.
     func logContent(_ label: String, _ text: String, _ context: ServerContext) {
         guard options.logsContent else { return }
-        logger.info("content", metadata: ["request": "\(context.requestID)", "\(label)": "\(text)"])
+        logger.info(
+            "content", metadata: ["request": "\(context.requestID)", "\(label)": "\(text)"])
     }
 }
 

@@ -72,11 +72,12 @@ struct PartsTests {
         #expect(throws: Never.self) { try options.validate() }
     }
 
-    @Test(arguments: [
-        ("Speak slowly, in a cheerful tone.", "高兴1", nil, "慢速1"),
-        ("非常生气地说四川话", "生气2", "四川话", nil), ("very fast English", nil, "英文", "快速2"),
-        ("like a glad gladiator", "高兴1", nil, nil), ("breakfast", nil, nil, nil),
-    ] as [(String, String?, String?, String?)])
+    @Test(
+        arguments: [
+            ("Speak slowly, in a cheerful tone.", "高兴1", nil, "慢速1"),
+            ("非常生气地说四川话", "生气2", "四川话", nil), ("very fast English", nil, "英文", "快速2"),
+            ("like a glad gladiator", "高兴1", nil, nil), ("breakfast", nil, nil, nil),
+        ] as [(String, String?, String?, String?)])
     func readsInstructions(text: String, emotion: String?, language: String?, pace: String?) {
         let style = Instructions.style(of: text)
         #expect(style == SpeechStyle(emotion: emotion, language: language, pace: pace))

@@ -1,5 +1,6 @@
 """Keys, limits, restarts, the end: each with a server of its own."""
 
+import asyncio
 import concurrent.futures
 import json
 import signal
@@ -8,6 +9,7 @@ import time
 
 import httpx
 import pytest
+import websockets
 from conftest import COMMAND, ROOT, Server, wav
 
 LONG = "The sky is blue. A week has seven days. The capital of France is Paris. Good morning. " * 8
@@ -16,6 +18,13 @@ LONG = "The sky is blue. A week has seven days. The capital of France is Paris. 
 def speech(server, text="Good morning.", **options):
     order = {"model": "m", "voice": "default", "input": text, "response_format": "pcm"}
     return httpx.post(server.url + "/v1/audio/speech", json=order, timeout=120, **options)
+
+
+async def open_socket(server, then=None, **options):
+    """Opens a realtime session; gives the subprotocol, or what `then` gives."""
+    async with websockets.connect(server.socket + "/v1/realtime", **options) as socket:
+        await socket.recv()
+        return await then(socket) if then else socket.subprotocol
 
 
 def test_keys_are_asked_for(tmp_path):
@@ -30,6 +39,12 @@ def test_keys_are_asked_for(tmp_path):
             assert httpx.get(server.url + "/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == status
         assert httpx.get(server.url + "/health").status_code == 200 and httpx.get(server.url + "/").status_code == 200
         assert httpx.get(server.url + "/metrics").status_code == 401
+        asyncio.run(open_socket(server, additional_headers={"Authorization": "Bearer first-key-123"}))
+        browser = ["realtime", "openai-insecure-api-key.second-key-456"]
+        assert asyncio.run(open_socket(server, subprotocols=browser)) == "realtime"
+        with pytest.raises(websockets.InvalidStatus) as wrong:
+            asyncio.run(open_socket(server, subprotocols=["realtime", "openai-insecure-api-key.nobody-456"]))
+        assert wrong.value.response.status_code == 401
     finally:
         server.stop()
 
@@ -109,6 +124,30 @@ def test_requests_may_finish_at_the_end(number):
         time.sleep(0.3)
         assert server.stop(number) == 0
         assert reply.result().status_code == 200 and len(reply.result().content) > 100_000
+
+
+def test_realtime_sessions_are_told_of_the_end():
+    server = Server()
+
+    async def wait(socket):
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(websockets.ConnectionClosed):
+            await asyncio.wait_for(socket.recv(), 20)
+        return socket.close_code
+
+    assert asyncio.run(open_socket(server, wait)) == 1001
+    assert server.stop() == 0
+
+
+def test_other_protocols_are_passed_over():
+    """Java's client offers h2c with every request, with bodies too."""
+    server = Server()
+    try:
+        headers = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAMAAABkAARAAAAAAAIAAAAA"}
+        assert httpx.get(server.url + "/v1/models", headers=headers).status_code == 200
+        assert speech(server, headers=headers).status_code == 200
+    finally:
+        server.stop()
 
 
 def test_the_log_is_structured_and_silent_about_content():

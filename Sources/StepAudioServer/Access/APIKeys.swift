@@ -20,7 +20,8 @@ public struct APIKeys: Sendable {
             .map { $0.trimmingCharacters(in: .whitespaces) }
             .filter { !$0.isEmpty && !$0.hasPrefix("#") }
         guard !lines.isEmpty else {
-            throw .keysUnreadable(path: path, reason: "there is no key in it; one a line is accepted")
+            throw .keysUnreadable(
+                path: path, reason: "there is no key in it; one a line is accepted")
         }
         if let short = lines.first(where: { $0.count < 8 }) {
             throw .keysUnreadable(

@@ -175,7 +175,8 @@ extension Backend {
                 code: "origin_not_allowed")
         }
         if options.isLoopback, options.keys.isEmpty, let host {
-            let name = host.hasPrefix("[")
+            let name =
+                host.hasPrefix("[")
                 ? String(host.prefix { $0 != "]" }) + "]" : String(host.prefix { $0 != ":" })
             guard ["localhost", "127.0.0.1", "[::1]", options.host].contains(name) else {
                 throw forbidden("this server does not answer for the host '\(name)'")

@@ -94,7 +94,8 @@ struct ServerChannel: ServerChildChannel, HTTPChannelHandler {
                     NIOWebSocketFrameAggregator(
                         minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,
                         maxAccumulatedFrameSize: frame))
-                return .realtime(try NIOAsyncChannel(wrappingChannelSynchronously: channel), request)
+                return .realtime(
+                    try NIOAsyncChannel(wrappingChannelSynchronously: channel), request)
             }
         }
     }
@@ -125,7 +126,8 @@ private final class UpgradeFilter: ChannelInboundHandler, RemovableChannelHandle
     }
 
     private func isAccepted(_ head: HTTPRequestHead, _ channel: any Channel) -> Bool {
-        head.method == .GET && head.headers[canonicalForm: "Upgrade"].contains("websocket")
+        head.method == .GET
+            && head.headers[canonicalForm: "Upgrade"].contains { $0.lowercased() == "websocket" }
             && head.headers.contains(name: "Sec-WebSocket-Key")
             && head.headers.first(name: "Sec-WebSocket-Version") == "13"
             && (try? RealtimeRequest(head, channel, backend)) != nil
@@ -154,10 +156,12 @@ struct RealtimeRequest: Sendable {
         client = try backend.client(
             bearer: head.headers.first(name: "Authorization") ?? key.map { "Bearer " + $0 },
             fallback: channel.remoteAddress?.ipAddress ?? "local")
-        model = parts.count > 1
+        model =
+            parts.count > 1
             ? parts[1].split(separator: "&").first { $0.hasPrefix("model=") }
                 .map { String($0.dropFirst("model=".count)) } : nil
-        responseHeaders = protocols.contains("realtime") ? ["Sec-WebSocket-Protocol": "realtime"] : [:]
+        responseHeaders =
+            protocols.contains("realtime") ? ["Sec-WebSocket-Protocol": "realtime"] : [:]
     }
 }
 

@@ -130,7 +130,8 @@ extension Backend {
             gauge("waiting", "requests that wait for memory", engine.waiting)
             gauge("steps_total", "token steps", engine.steps, "counter")
             gauge("prompt_tokens_total", "prompt tokens", engine.promptTokens, "counter")
-            gauge("reused_tokens_total", "prompt tokens found ready", engine.reusedTokens, "counter")
+            gauge(
+                "reused_tokens_total", "prompt tokens found ready", engine.reusedTokens, "counter")
             gauge("generated_tokens_total", "tokens written", engine.generatedTokens, "counter")
             gauge("prefix_cache_hits_total", "prompts found begun", engine.prefixes.hits, "counter")
             gauge("prefix_cache_misses_total", "prompts not", engine.prefixes.misses, "counter")

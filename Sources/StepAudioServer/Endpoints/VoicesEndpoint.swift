@@ -48,7 +48,8 @@ extension Backend {
         let body = Data(buffer: try await request.bytes(limit: limits.bodyBytes))
         let form = try MultipartForm(body, contentType: request.headers[.contentType] ?? "")
         guard let name = form.text("name", "id") else {
-            throw APIError.invalid("the field name is missing", param: "name", code: "missing_field")
+            throw APIError.invalid(
+                "the field name is missing", param: "name", code: "missing_field")
         }
         guard let transcript = form.text("transcript", "text") else {
             throw APIError.invalid(

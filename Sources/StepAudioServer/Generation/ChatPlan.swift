@@ -77,7 +77,9 @@ struct ChatPlan: Sendable {
         if let n = wire.n, n != 1 { throw refuse("n", "1") }
         if wire.logprobs == true { throw refuse("logprobs", "false") }
         if wire.tools?.isEmpty == false { throw refuse("tools", "none") }
-        if let penalty = wire.presencePenalty, penalty != 0 { throw refuse("presence_penalty", "0") }
+        if let penalty = wire.presencePenalty, penalty != 0 {
+            throw refuse("presence_penalty", "0")
+        }
         if let penalty = wire.frequencyPenalty, penalty != 0 {
             throw refuse("frequency_penalty", "0")
         }
@@ -108,7 +110,8 @@ struct ChatPlan: Sendable {
         return format
     }
 
-    private static func options(_ wire: ChatRequest, _ backend: Backend) async throws -> ChatOptions {
+    private static func options(_ wire: ChatRequest, _ backend: Backend) async throws -> ChatOptions
+    {
         var options = ChatOptions()
         options.sampling.temperature = try backend.ranged(
             wire.temperature ?? options.sampling.temperature, 0...2, param: "temperature")
@@ -138,7 +141,9 @@ struct ChatPlan: Sendable {
     private static func message(
         _ wire: ChatMessage, at path: String, _ backend: Backend, _ context: ServerContext
     ) async throws -> Message {
-        let roles = ["system": "system", "developer": "system", "user": "user", "assistant": "assistant"]
+        let roles = [
+            "system": "system", "developer": "system", "user": "user", "assistant": "assistant",
+        ]
         guard let role = roles[wire.role] else {
             throw APIError.invalid(
                 "\(path).role is '\(wire.role)'; accepted: system, developer, user, assistant",

@@ -29,7 +29,9 @@ extension Backend {
         }
     }
 
-    /// Runs work that sends its result piece by piece. The answer's head is sent with the first
+    /// Runs work that sends its result piece by piece.
+    ///
+    /// The answer's head is sent with the first
     /// piece, so that what fails before it has a status of its own.
     ///
     /// `produce` may return trailing header fields. `describe` writes an error that comes later; nil

@@ -19,7 +19,9 @@ final class PieceQueue: Sendable {
         }
     }
 
-    /// Ends the queue; only the first end counts. An error is met after the pieces before it, a
+    /// Ends the queue; only the first end counts.
+    ///
+    /// An error is met after the pieces before it, a
     /// cancellation at once.
     func finish(_ end: Result<Void, any Error>) {
         wake { state in

@@ -15,7 +15,9 @@ final class StopSignal: Sendable {
     private let timer: Mutex<Task<Void, Never>?> = Mutex(nil)
     private let seconds: Double
 
-    /// Calls `action` at most once. With `closesChannel` a late request's connection is closed, which
+    /// Calls `action` at most once.
+    ///
+    /// With `closesChannel` a late request's connection is closed, which
     /// also ends a write that its client does not read.
     init(
         _ backend: Backend, _ context: ServerContext, closesChannel: Bool = false,

@@ -23,7 +23,9 @@ package final class MetricsRegistry: Sendable {
     private let families: Mutex<[String: Family]>
 
     /// Bounds for seconds, from 10 ms to 5 minutes.
-    package static let seconds = [0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+    package static let seconds = [
+        0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 120, 300,
+    ]
     /// Bounds for real-time factors.
     package static let factors = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 4, 8, 16]
 

@@ -27,8 +27,10 @@ struct ServerLogHandler: LogHandler {
 
     private func write(level: Logger.Level, message: String, metadata extra: Logger.Metadata?) {
         let fields = metadata.merging(extra ?? [:]) { $1 }
-        let time = Date.now.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
-        let line = isJSON
+        let time = Date.now.formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true))
+        let line =
+            isJSON
             ? Self.json(time, level, message, fields) : Self.words(time, level, message, fields)
         Self.lock.withLock { _ in
             try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))

@@ -42,7 +42,9 @@ struct ConversationItem: Sendable {
             return (Message(role: role, content: [.text(text)]), 0)
         case .recording(let tokens):
             let encoded = try await tokens.value
-            return (Message(role: role, content: [.audio(.tokens(encoded.text))]), encoded.ids.count)
+            return (
+                Message(role: role, content: [.audio(.tokens(encoded.text))]), encoded.ids.count
+            )
         case .spoken(let answer):
             guard answer.text.contains(where: { !$0.isWhitespace }) else { return nil }
             return (Message(role: role, content: [.text(answer.text)]), 0)
@@ -99,7 +101,8 @@ package struct SpokenAnswer: Sendable, Equatable {
                 // A sentence that is still being made is taken to last 70 ms a letter.
                 let length =
                     sentence.isWhole
-                    ? sentence.end - start : max(sentence.end - start, 70 * Double(sentence.text.count))
+                    ? sentence.end - start
+                    : max(sentence.end - start, 70 * Double(sentence.text.count))
                 heard.append(Self.words(of: sentence.text, share: (end - start) / max(1, length)))
             }
             start = sentence.end

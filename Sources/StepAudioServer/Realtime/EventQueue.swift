@@ -44,8 +44,10 @@ final class EventQueue: Sendable {
     /// Bytes that may wait for a client that does not read.
     static let capacity = 32 << 20
 
-    /// Adds an entry; `response` and `milliseconds` say whose sound it is. False when the client has
-    /// left too much unread.
+    /// Adds an entry.
+    ///
+    /// `response` and `milliseconds` say whose sound it is. False when the client has left too much
+    /// unread.
     func append(_ entry: Entry, response: String? = nil, milliseconds: Double = 0) -> Bool {
         let (fits, waiter) = state.withLock { state in
             guard !state.isFinished else { return (true, nil as CheckedContinuation<Void, Never>?) }

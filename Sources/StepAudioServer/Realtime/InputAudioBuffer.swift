@@ -11,7 +11,7 @@ struct InputAudioBuffer: Sendable {
     private static let tail = sampleRate * 22 / 100
 
     /// The recording that grows; nil while nobody speaks.
-    private(set) var recording: LiveRecording?
+    private(set) var recording: RecordingFeed?
     /// The id that its item will have.
     private(set) var itemID = "item_" + ID.random()
     /// Samples that went to the recording.
@@ -28,7 +28,7 @@ struct InputAudioBuffer: Sendable {
     }
 
     /// Starts a recording at a position, or at the first sample that is still there.
-    mutating func begin(_ recording: LiveRecording, at position: Int) {
+    mutating func begin(_ recording: RecordingFeed, at position: Int) {
         drop(upTo: position)
         self.recording = recording
         recorded = 0
@@ -52,7 +52,7 @@ struct InputAudioBuffer: Sendable {
     }
 
     /// Gives the recording away; the next one gets another id.
-    mutating func close() -> (LiveRecording, String)? {
+    mutating func close() -> (RecordingFeed, String)? {
         guard let recording else { return nil }
         defer {
             self.recording = nil
@@ -64,7 +64,7 @@ struct InputAudioBuffer: Sendable {
 
     /// Forgets everything.
     mutating func clear() {
-        _ = close()
+        close()?.0.drop()
         drop(upTo: end)
     }
 }

@@ -11,7 +11,7 @@ extension RealtimeSession {
         input.append(samples)
         guard settings.detection != nil else {
             if input.recording == nil { try await startRecording(at: 0) }
-            try await feed(upTo: input.end)
+            try feed(upTo: input.end)
             return
         }
         for happening in detector.append(samples) {
@@ -21,7 +21,7 @@ extension RealtimeSession {
             }
         }
         if detector.isSpeaking {
-            try await feed(upTo: detector.lastSound)
+            try feed(upTo: detector.lastSound)
             if tooLong { try await speechStopped(at: detector.position) }
         } else {
             // Only what a later speech may take along stays.
@@ -37,14 +37,16 @@ extension RealtimeSession {
 
     private func startRecording(at position: Int) async throws {
         try backend.readiness.check()
-        input.begin(try await backend.system.liveRecording(), at: position)
+        let recording = try await backend.system.liveRecording()
+        let feed = RecordingFeed(recording, sampleRate: InputAudioBuffer.sampleRate)
+        input.begin(feed, at: position)
     }
 
-    private func feed(upTo position: Int) async throws {
+    private func feed(upTo position: Int) throws {
         guard let recording = input.recording else { return }
         let samples = input.take(upTo: position)
         guard !samples.isEmpty else { return }
-        try await recording.append(samples, sampleRate: InputAudioBuffer.sampleRate)
+        recording.append(samples)
         if settings.detection == nil, tooLong {
             input.clear()
             throw APIError.invalid(
@@ -65,7 +67,7 @@ extension RealtimeSession {
     }
 
     private func speechStopped(at end: Int) async throws {
-        try await feed(upTo: end)
+        try feed(upTo: end)
         let id = input.itemID
         detector.reset()
         send(
@@ -79,7 +81,7 @@ extension RealtimeSession {
 
     /// A client's word that the turn is over.
     func commit() async throws {
-        if detector.isSpeaking { try await feed(upTo: input.end) }
+        if detector.isSpeaking { try feed(upTo: input.end) }
         let milliseconds = input.recorded * 1000 / InputAudioBuffer.sampleRate
         guard milliseconds >= 200 else {
             throw APIError.invalid(
@@ -99,7 +101,7 @@ extension RealtimeSession {
                 $0.itemId = id
             })
         let tokens = Task { [backend] in
-            let encoded = try await recording.finish()
+            let encoded = try await recording.finish().value
             backend.metrics.add("stepaudio_recording_seconds_total", encoded.seconds)
             backend.metrics.add(
                 "stepaudio_tokens_total", Double(encoded.ids.count), [("kind", "recording")])

@@ -167,7 +167,9 @@ extension RealtimeSession {
         report(error, eventID: nil)
     }
 
-    /// Ends the response early. `heardMilliseconds` cuts its item to what was played.
+    /// Ends the response early.
+    ///
+    /// `heardMilliseconds` cuts its item to what was played.
     func cancelResponse(reason: String, heardMilliseconds: Int? = nil) {
         guard let active = response else { return }
         active.task?.cancel()

@@ -35,6 +35,7 @@ actor RealtimeSession {
     func end() {
         response?.task?.cancel()
         response = nil
+        input.clear()
         for item in items {
             if case .recording(let tokens) = item.content { tokens.cancel() }
         }

@@ -36,17 +36,22 @@ package struct APIError: Error, Sendable, Equatable {
         package var error: Detail
     }
 
-    package var body: Body { Body(error: .init(message: message, type: type, param: param, code: code)) }
+    package var body: Body {
+        Body(error: .init(message: message, type: type, param: param, code: code))
+    }
 
     /// The request itself is wrong.
-    package static func invalid(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
+    package static func invalid(_ message: String, param: String? = nil, code: String? = nil)
+        -> APIError
+    {
         APIError(
             status: .badRequest, message: message, type: "invalid_request_error", param: param,
             code: code)
     }
 
     /// There is no such thing.
-    package static func notFound(_ message: String, param: String? = nil, code: String) -> APIError {
+    package static func notFound(_ message: String, param: String? = nil, code: String) -> APIError
+    {
         APIError(
             status: .notFound, message: message, type: "invalid_request_error", param: param,
             code: code)

@@ -60,6 +60,16 @@ struct ChatChunk: Encodable, Sendable {
         var index = 0
         var delta: Delta
         var finishReason: String?
+
+        private enum Key: String, CodingKey { case index, delta, finishReason }
+
+        // The reason is there even while it is null.
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Key.self)
+            try container.encode(index, forKey: .index)
+            try container.encode(delta, forKey: .delta)
+            try container.encode(finishReason, forKey: .finishReason)
+        }
     }
 
     struct Delta: Encodable, Sendable {

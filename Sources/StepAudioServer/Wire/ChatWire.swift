@@ -2,7 +2,9 @@
 
 import Foundation
 
-/// A conversation to be answered. The field `stepAudio` is ours.
+/// A conversation to be answered.
+///
+/// The field `stepAudio` is ours.
 struct ChatRequest: Decodable, Sendable {
     var model: String
     var messages: [ChatMessage]

@@ -7,7 +7,9 @@ import NIOFoundationCompat
 
 /// Reads and writes JSON.
 package enum JSON {
-    package static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
+    package static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws
+        -> Value
+    {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         return try decoder.decode(type, from: data)

@@ -19,7 +19,8 @@ package struct MultipartForm: Sendable {
             let boundary = Self.parameter("boundary", of: contentType), !boundary.isEmpty
         else {
             throw .invalid(
-                "the content type is '\(contentType)'; accepted: multipart/form-data with a boundary")
+                "the content type is '\(contentType)'; accepted: multipart/form-data with a boundary"
+            )
         }
         let mark = Data("--\(boundary)".utf8)
         let lineEnd = Data("\r\n".utf8)

@@ -33,7 +33,9 @@ struct VoiceReference: Codable, Sendable, Equatable {
     }
 }
 
-/// What a client wants spoken, and how. The fields from `sampleRate` on are ours.
+/// What a client wants spoken, and how.
+///
+/// The fields from `sampleRate` on are ours.
 struct SpeechRequest: Decodable, Sendable {
     var model: String
     var input: String
