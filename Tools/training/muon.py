@@ -7,7 +7,7 @@ fast bfloat16.
 import torch
 
 
-def orthogonal(matrix, rounds=5):
+def orthogonal(matrix, rounds=4):
     """A matrix [N, M] with its singular values brought near 1 by Newton and Schulz's iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix / (matrix.norm() + 1e-7)

@@ -26,7 +26,7 @@ RAP 哼唱""".split()
 # From heads that see the last few tokens to heads that see everything alike; the published optional `alibi_slopes`.
 SLOPES = [5.0, 2.0, 0.8, 0.3, 0.05, 0.005]
 WATCHED = slice(4, 6)  # the heads that are led to the word being said,
-GUIDED = (2, 4)  # in these layers
+GUIDED = (2, 3)  # in these layers
 MIDDLE = 3  # after this layer the phones are asked for
 CODES = LINGUISTIC_CODES + SEMANTIC_CODES
 
@@ -49,7 +49,7 @@ class SpeechModel(Step1):
     phone being said, the next one and the place in the word.
     """
 
-    def __init__(self, size, first, phones, slots, width=192, heads=6, hidden=448, layers=6):
+    def __init__(self, size, first, phones, slots, width=192, heads=6, hidden=448, layers=5):
         super().__init__(size, width, heads, heads, hidden, layers, SLOPES)
         self.lm_head, self.first = None, first
         self.register_buffer("slots", slots, persistent=False)  # [V, SLOTS + 1], rows of `parts`; 0 for none
@@ -141,6 +141,14 @@ class Utterances:
             samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
         return name, text, interleaved(*BundledTokenizer(bundle)(resample_poly(samples, 320, 441)))
 
+    def sounds(self):
+        """How often each code lies over each phone, [CODES, phones], as shares."""
+        counts = np.full((CODES, len(self.known.ids) + 1), 0.02)
+        for shard in self.rows.values():
+            rows = np.concatenate([rows for _, rows in shard])
+            np.add.at(counts, (rows[:, 0], rows[:, 2]), 1)
+        return torch.tensor(counts / counts.sum(1, keepdims=True), dtype=torch.float32)
+
     def fragment(self, text):
         return [BOS] + self.prefixed.encode(text)
 
@@ -151,9 +159,15 @@ class Utterances:
         words[np.array(ids) == self.space] = -1
         return ids, words, rows
 
-    def prefix(self):
-        """Everything before the text to say, as the command builds it: the known voice, or an utterance to clone."""
-        if self.draw.random() < 0.85:
+    def prefix(self, share=1.0):
+        """Everything before the text to say, as the command builds it: the known voice, or an utterance to clone.
+
+        In a share of 1 - `share` only its end, which is quicker to attend to.
+        """
+        end = [END, START] + self.fragment("human\n")
+        if self.draw.random() >= share:
+            return torch.tensor([end])
+        if self.draw.random() < 0.9:
             name, text, codes = self.voice
             text, system = self.text.encode(text), self.prompts["with_spk"].replace("{}", name)
         else:
@@ -161,7 +175,7 @@ class Utterances:
             codes, system = rows[:, 0], self.prompts["wo_spk"]
         ids = [BOS, START] + self.fragment("system\n" + system) + [END, START] + self.fragment("human\n")
         ids += text + [END, START] + self.fragment("assistant\n") + (codes + self.first).tolist()
-        return torch.tensor([ids + [END, START] + self.fragment("human\n")])
+        return torch.tensor([ids + end])
 
     def damaged(self, codes, share):
         """History with wrong codes in it, against drift."""
@@ -214,7 +228,8 @@ class Utterances:
 
 def losses(net, prefix, ids, learnt, owners):
     """Cross entropy of the codes, of the led heads, and of the phones; and figures to watch."""
-    past = net.follow(prefix)[1]
+    with torch.no_grad():  # the same for all utterances; nothing is learnt through it
+        past = net.follow(prefix)[1]
     states, _, middle, seen = net.follow(ids[:, :-1], past, True)
     live = learnt[0] >= 0
     scores = net.logits(states[live])
@@ -246,10 +261,13 @@ def train(work, minutes, bundle, seed=0):
     data = Utterances(work, bundle, seed)
     slots = data.slots()
     net = SpeechModel(data.text.get_piece_size(), data.first, len(data.known.ids) + 1, slots)
+    with torch.no_grad():  # codes of the same phone start alike
+        means = torch.randn(len(data.known.ids) + 1, net.cfg["d"]) * 0.05
+        net.model["embed_tokens"].weight[data.first : data.first + CODES] += data.sounds() @ means
     matrices = [p for name, p in net.named_parameters() if p.dim() == 2 and ".layers." in name]
     names = {id(p) for p in matrices}
     others = [p for p in net.parameters() if id(p) not in names]
-    rates = [0.02, 3e-3]
+    rates = [0.012, 2.5e-3]
     optimizer = Both(
         Muon(matrices, lr=rates[0]),
         torch.optim.AdamW(others, lr=rates[1], betas=(0.9, 0.98), weight_decay=0.01),
@@ -259,10 +277,10 @@ def train(work, minutes, bundle, seed=0):
     for fraction in session:
         if not waiting:
             data.refresh()
-            waiting = data.batches(2000, 60 + 2000 * fraction)
+            waiting = data.batches(1200, 60 + 2000 * fraction)
         for group, rate in zip(optimizer.param_groups, rates):
             group["lr"] = rate * min(1, (session.step_count + 1) / 100) * cosine(fraction)
-        codes, led, phones, figures = losses(net, data.prefix(), *data.tensors(waiting.pop()))
-        session.update(codes + 0.3 * led + 0.2 * phones, **figures)
-        if session.step_count % 200 == 0:
+        codes, led, phones, figures = losses(net, data.prefix(0.4 if fraction < 0.7 else 1), *data.tensors(waiting.pop()))
+        session.update(codes + 0.5 * led + 0.3 * phones, **figures)
+        if session.step_count % 100 == 0:
             session.log(**examine(net, data), utterances=sum(map(len, data.pools.values())))
