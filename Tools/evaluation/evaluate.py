@@ -19,13 +19,34 @@ from faster_whisper import WhisperModel
 from transcribe import model_directory
 
 HERE = pathlib.Path(__file__).parent
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split())) | {"10": "ten"}
+SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen""".split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
+ORDINALS |= {"twelve": "twelfth"}
+
+
+def spelled(value):
+    """0 to 999 in words, as the texts write them."""
+    if value >= 100:
+        return SMALL[value // 100] + " hundred" + (" and " + spelled(value % 100) if value % 100 else "")
+    if value >= 20:
+        return TENS[value // 10 - 2] + (" " + SMALL[value % 10] if value % 10 else "")
+    return SMALL[value]
+
+
+def ordinal(value):
+    *front, last = spelled(value).split()
+    last = ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th")
+    return " ".join([*front, last])
 
 
 def words(text):
-    """Lower-case words; single digits are spelled out, as the texts spell them."""
-    found = re.sub(r"[^a-z0-9' ]", " ", text.lower()).split()
-    return [DIGITS.get(word, word) for word in found]
+    """Lower-case words; the recogniser's digits are spelled out, as the texts spell them."""
+    text = re.sub(r"\$(\d+)", r"\1 dollars", text.lower())
+    text = re.sub(r"(\d{1,3})(?:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), text)
+    text = re.sub(r"(?<!\d)\d{1,3}(?!\d)", lambda match: f" {spelled(int(match[0]))} ", text)
+    return re.sub(r"[^a-z0-9' ]", " ", text).split()
 
 
 def errors(said, heard):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from . import domain, speaker, speech
+from . import domain, speaker, speech, vocabulary
 from .encoders import Linguistic, Semantic
 from .features import Corpus
 from .paths import RATE
@@ -263,6 +263,13 @@ def questions(work, out):
     (target / "questions.json").write_text(json.dumps(listed, indent=2))
 
 
+def speech_model(work, out):
+    """The speech model, and the words that are pieces of their own, one a line."""
+    language_model(work, "speech", folder(out, "Step-Audio-TTS-3B"))
+    known = vocabulary.Vocabulary(work)
+    (out / "vocabulary.txt").write_text("\n".join(sorted(known.common + known.others, key=str.lower)) + "\n", "utf-8")
+
+
 def build(work, out):
     """Writes every part that has been trained in this work folder; the others stay as they are."""
     warnings.filterwarnings("ignore")
@@ -271,7 +278,7 @@ def build(work, out):
         ("linguistic",): lambda: linguistic(work, out),
         ("semantic",): lambda: semantic(work, out),
         ("vocoder", "flow", "speaker"): lambda: decoder(work, out),
-        ("speech",): lambda: language_model(work, "speech", folder(out, "Step-Audio-TTS-3B")),
+        ("speech",): lambda: speech_model(work, out),
         ("chat",): lambda: language_model(work, "chat", folder(out, "Step-Audio-Chat")),
     }
     for needed, write in parts.items():
