@@ -185,10 +185,9 @@ private struct ByteTokenizer: TextTokenizer {
         let stub = server { _, _ in [] }
         let engine = try await engine([stub])
         stub.stop()
-        let start = ContinuousClock.now
         let error = await #expect(throws: RemoteError.self) { try await collect(engine) }
-        #expect(error?.description.contains("is away: ") == true)
-        #expect(ContinuousClock.now - start < .seconds(5))
+        // Not after the silence that an open connection is given; Benchmarks/ChatServer has the time.
+        #expect(error?.description.hasSuffix("is away: it refuses connections") == true)
     }
 
     @Test func theModelMustBeThere() async {
@@ -248,7 +247,7 @@ private struct ByteTokenizer: TextTokenizer {
             if case .token = event { count += 1 }
             if count == 3 { break }
         }
-        for _ in 0..<100 where stub.clientsThatLeft == 0 {
+        for _ in 0..<1200 where stub.clientsThatLeft == 0 {
             try await Task.sleep(for: .milliseconds(50))
         }
         #expect(stub.clientsThatLeft == 1)

@@ -4,9 +4,14 @@
 import Foundation
 import LanguageModel
 import StepAudio
-import TestSupport
 import Synchronization
+import TestSupport
 import Testing
+
+/// What a test heard, in order.
+private final class Heard: Sendable {
+    let events = Mutex<[String]>([])
+}
 
 @Suite(.serialized) struct ChatServerTests {
     static let vocabulary = Result {
@@ -55,22 +60,25 @@ import Testing
         let tokenizer = try Self.vocabulary.get()
         let first = tokenizer.encode("A week has seven days. A", addDummyPrefix: false)
         let second = tokenizer.encode(" year has twelve months.", addDummyPrefix: false)
+        // The server writes the second sentence only when the first has been spoken.
+        let heard = Heard()
         let stub = server { _, _ in
             [
-                Reply.stream, Reply.tokens(first), .pause(3), Reply.tokens(second),
-                Reply.tokens([3], finish: "stop"),
+                Reply.stream, Reply.tokens(first),
+                .wait(until: {
+                    heard.events.withLock { events in
+                        guard events.last == "speech" else { return false }
+                        events.append("second sentence")
+                        return true
+                    }
+                }),
+                Reply.tokens(second), Reply.tokens([3], finish: "stop"),
             ]
         }
-        let system = system(stub)
-        _ = try await system.say("Warm.")
-        let heard = Mutex<[ContinuousClock.Instant]>([])
-        let (answer, _) = try await system.answer(
-            [.user("Hello.")], onSpeech: { _ in heard.withLock { $0.append(.now) } })
-        let times = heard.withLock { $0 }
+        let (answer, _) = try await system(stub).answer(
+            [.user("Hello.")], onSpeech: { _ in heard.events.withLock { $0.append("speech") } })
         #expect(answer.text == "A week has seven days. A year has twelve months.")
-        try #require(times.count == 2)
-        // The server pauses for three seconds between the sentences.
-        #expect(times[1] - times[0] > .seconds(0.5))
+        #expect(heard.events.withLock { $0 } == ["speech", "second sentence", "speech"])
         #expect((answer.speech?.seconds ?? 0) > 1.5)
     }
 

@@ -110,7 +110,9 @@ struct CaseFileTests {
             problems[4].hasPrefix(
                 "there is no stage audio.nothing; known stages: audio.normalize, "))
         #expect(problems[5].contains("0"))
-        #expect(problems[6].hasPrefix("the bundle has no speech model; looked for /nowhere/"))
+        #expect(
+            problems[6].hasPrefix(
+                "the bundle has no speech model's vocabulary; looked for /nowhere/"))
     }
 
     @Test(arguments: ["flat", "a/b/c", "a/b/in.", "/b/in.x", "a/b/c/in.x"])

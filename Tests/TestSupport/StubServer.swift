@@ -29,6 +29,8 @@ package final class StubServer: Sendable {
     package enum Action: Sendable {
         case say(String)
         case pause(Double)
+        /// Goes on once something has happened, or after a minute.
+        case wait(until: @Sendable () -> Bool)
     }
 
     private let listener: Int32
@@ -36,6 +38,7 @@ package final class StubServer: Sendable {
     private let handler: @Sendable (Request, Int) -> [Action]
     private let seen = Mutex<[Request]>([])
     private let hungUp = Mutex(0)
+    private let isStopped = Mutex(false)
 
     /// `handler` hears a request and how many came before it to `/v1/completions`.
     package init(_ handler: @escaping @Sendable (Request, Int) -> [Action]) {
@@ -68,6 +71,12 @@ package final class StubServer: Sendable {
 
     /// Refuses connections from now on.
     package func stop() {
+        // A second close would hit whoever got the descriptor's number since.
+        let isFirst = isStopped.withLock { stopped in
+            defer { stopped = true }
+            return !stopped
+        }
+        guard isFirst else { return }
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
     }
@@ -88,6 +97,11 @@ package final class StubServer: Sendable {
         for action in handler(request, count) {
             switch action {
             case .pause(let seconds): Thread.sleep(forTimeInterval: seconds)
+            case .wait(let condition):
+                for _ in 0..<6000 {
+                    if condition() { break }
+                    Thread.sleep(forTimeInterval: 0.01)
+                }
             case .say(let text):
                 let bytes = Array(text.utf8)
                 if send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) < 0 {

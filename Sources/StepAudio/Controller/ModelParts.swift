@@ -64,6 +64,7 @@ final class ModelParts {
     /// The chat model.
     func chat() throws -> ChatModel {
         if let loadedChat { return loadedChat }
+        _ = try layout.chatLanguageModel()  // names every missing file, not the vocabulary alone
         let tokenizer = try chatVocabulary()
         let engine = try chatEngine()
         let made = ChatModel(
