@@ -19,13 +19,34 @@ from faster_whisper import WhisperModel
 from transcribe import model_directory
 
 HERE = pathlib.Path(__file__).parent
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split())) | {"10": "ten"}
+SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen""".split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
+ORDINALS |= {"twelve": "twelfth"}
+
+
+def spelled(value):
+    """0 to 999 in words, as the texts write them."""
+    if value >= 100:
+        return SMALL[value // 100] + " hundred" + (" and " + spelled(value % 100) if value % 100 else "")
+    if value >= 20:
+        return TENS[value // 10 - 2] + (" " + SMALL[value % 10] if value % 10 else "")
+    return SMALL[value]
+
+
+def ordinal(value):
+    *front, last = spelled(value).split()
+    last = ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th")
+    return " ".join([*front, last])
 
 
 def words(text):
-    """Lower-case words; single digits are spelled out, as the texts spell them."""
-    found = re.sub(r"[^a-z0-9' ]", " ", text.lower()).split()
-    return [DIGITS.get(word, word) for word in found]
+    """Lower-case words; the recogniser's digits are spelled out, as the texts spell them."""
+    text = re.sub(r"\$(\d+)", r"\1 dollars", text.lower())
+    text = re.sub(r"(\d{1,3})(?:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), text)
+    text = re.sub(r"(?<!\d)\d{1,3}(?!\d)", lambda match: f" {spelled(int(match[0]))} ", text)
+    return re.sub(r"[^a-z0-9' ]", " ", text).split()
 
 
 def errors(said, heard):
@@ -80,7 +101,9 @@ def main():
     root = HERE.parents[1]
     parser.add_argument("--command", default=str(root / ".build/release/stepaudio"))
     parser.add_argument("--models", default=root / "Models/pocket", type=pathlib.Path)
-    parser.add_argument("--sentences", default=HERE / "sentences.txt", type=pathlib.Path)
+    parser.add_argument("--temperature", help="of the speech model; without it the command's own")
+    parser.add_argument("--only", nargs="+", help="rows to measure: typed recorded original copy answers vocabulary free")
+    parser.add_argument("--count", type=int, help="sentences of each list; without it all")
     parser.add_argument("--keep", help="folder that keeps the sounds and what was heard")
     options = parser.parse_args()
     folder = options.keep or tempfile.mkdtemp()
@@ -89,8 +112,10 @@ def main():
     questions = json.loads((options.models / "questions/questions.json").read_text())
     recordings = {entry["text"]: options.models / "questions" / entry["recording"] for entry in questions}
 
+    warmth = ["--speech-temperature", options.temperature] if options.temperature else []
+
     def say(text, path):
-        listener.run("say", text, "-o", str(path))
+        listener.run("say", text, "-o", str(path), *warmth)
 
     def copy(text, path):
         tokens = listener.run("encode", str(recordings[text]))
@@ -103,23 +128,36 @@ def main():
         answers = [(ask(entry) or {}).get("text") == entry["answer"] for entry in questions]
         return f"{sum(answers)} of {len(answers)}"
 
+    def sentences(name):
+        return (HERE / f"{name}.txt").read_text("utf-8").splitlines()[: options.count]
+
+    def errors_of(name, texts, speak):
+        return lambda: f"{listener.rate(name, texts, speak)} %"
+
     asked = [entry["text"] for entry in questions]
+    answers = [entry["answer"] for entry in questions]
     greedy = ["--temperature", "0"]
-    rows = [
-        ("typed questions answered rightly", right(lambda e: listener.run("chat", e["text"], *greedy))),
-        (
+    measures = {
+        "typed": (
+            "typed questions answered rightly",
+            lambda: right(lambda e: listener.run("chat", e["text"], *greedy)),
+        ),
+        "recorded": (
             "recorded questions answered rightly",
-            right(lambda e: listener.run("chat", "--audio", str(recordings[e["text"]]), *greedy)),
+            lambda: right(lambda e: listener.run("chat", "--audio", str(recordings[e["text"]]), *greedy)),
         ),
-        ("word errors: recordings as they are", f"{listener.rate('original', asked, original)} %"),
-        ("word errors: encoded and decoded", f"{listener.rate('copy', asked, copy)} %"),
-        ("word errors: spoken answers", f"{listener.rate('answers', [e['answer'] for e in questions], say)} %"),
-        (
-            "word errors: free sentences",
-            f"{listener.rate('free', options.sentences.read_text().splitlines(), say)} %",
+        "original": ("word errors: recordings as they are", errors_of("original", asked, original)),
+        "copy": ("word errors: encoded and decoded", errors_of("copy", asked, copy)),
+        "answers": ("word errors: spoken answers", errors_of("answers", answers, say)),
+        "vocabulary": (
+            "word errors: sentences of the stated vocabulary",
+            errors_of("vocabulary", sentences("vocabulary_sentences"), say),
         ),
-        ("real-time factor, median", f"{statistics.median(listener.factors):.2f}"),
-    ]
+        "free": ("word errors: free sentences", errors_of("free", sentences("sentences"), say)),
+    }
+    rows = [(title, measure()) for name, (title, measure) in measures.items() if name in (options.only or measures)]
+    if listener.factors:
+        rows.append(("real-time factor, median", f"{statistics.median(listener.factors):.2f}"))
     print("| measure | value |\n| --- | --- |")
     for name, value in rows:
         print(f"| {name} | {value} |")

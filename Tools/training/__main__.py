@@ -1,14 +1,15 @@
 """Trains the pocket bundle: python -m training STAGE [--work FOLDER] [--minutes N] [--out FOLDER].
 
-Stages, in order: corpus, linguistic, semantic, tokens, speaker, vocoder, flow, chat, speech, export. A stage that
-was stopped goes on where it stood; `curves` draws what all of them learnt.
+Stages, in order: corpus, linguistic, semantic, tokens, speaker, vocoder, flow, chat, spoken, speech, export. A stage
+that was stopped goes on where it stood; `curves` draws what all of them learnt. `spoken` and `speech` read the
+tokenizers of a bundle (--bundle), so that the speech model can be trained anew for one that is there.
 """
 
 import argparse
 
 import torch
 
-from . import chat, corpus, export, flow, speaker, speech, tokens, vocoder
+from . import chat, corpus, export, flow, speaker, speech, spoken, tokens, vocoder
 from .encoders import Trainer
 from .paths import Work
 from .session import plot
@@ -19,11 +20,13 @@ MINUTES = {"linguistic": 10, "semantic": 12, "speaker": 4, "vocoder": 45, "flow"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    stages = ["corpus", "linguistic", "semantic", "tokens", "speaker", "vocoder", "flow", "chat", "speech"]
+    stages = ["corpus", "linguistic", "semantic", "tokens", "speaker", "vocoder", "flow", "chat", "spoken", "speech"]
     parser.add_argument("stage", choices=stages + ["export", "curves"])
     parser.add_argument("--work", default=".build/training", help="folder of everything that is made")
     parser.add_argument("--minutes", type=float, help="budget of a training, earlier runs included")
     parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
+    parser.add_argument("--utterances", type=int, default=24000, help="utterances of the stage `spoken`")
+    parser.add_argument("--bundle", default="Models/pocket", help="whose tokenizers and voice `spoken` and `speech` use")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="Models/pocket", help="where export writes")
     options = parser.parse_args()
@@ -44,8 +47,10 @@ def main():
             flow.train(work, minutes)
         case "chat":
             chat.train(work, minutes)
+        case "spoken":
+            spoken.build(work, options.utterances, options.bundle)
         case "speech":
-            speech.train(work, minutes)
+            speech.train(work, minutes, options.bundle)
         case "export":
             export.build(work, options.out)
         case "curves":

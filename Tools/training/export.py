@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from . import domain, speaker
+from . import domain, speaker, speech, vocabulary
 from .encoders import Linguistic, Semantic
 from .features import Corpus
 from .paths import RATE
 
 CONFIGURATIONS = pathlib.Path(__file__).parent / "configurations"
+SPEAKERS = {"Hibari": "hib"}  # the voices that the speech model learns, by the voice of the corpus
 PARAFORMER = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online"
 
 
@@ -197,6 +198,8 @@ def language_model(work, name, target):
     """bf16 safetensors, config.json and the tokenizer."""
     trained = state(work, name)
     sizes, weights = trained["cfg"], trained.get("ema") or trained["net"]
+    if name == "speech":
+        weights = speech.folded(trained)
     tensors = {key: value.bfloat16().contiguous() for key, value in weights.items()}
     save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
     configuration = {
@@ -215,6 +218,8 @@ def language_model(work, name, target):
         "pad_token_id": 0,
         "torch_dtype": "bfloat16",
     }
+    if "slopes" in sizes:
+        configuration |= {"alibi_slopes": sizes["slopes"], "tie_word_embeddings": True}
     (target / "config.json").write_text(json.dumps(configuration, indent=2))
     shutil.copy(work / f"{name}.model", target / "tokenizer.model")
     rules = {
@@ -233,10 +238,12 @@ def language_model(work, name, target):
 def speakers(work, out):
     """Each voice's prompt, trimmed as the recipe of the published voices trims; the first is the default."""
     target, corpus = folder(out, "speakers"), Corpus(work)
-    chosen = json.loads((work / "prompts.json").read_text())
-    entries = {entry["id"]: entry for entry in corpus.entries}
+    chosen = {}
+    for name, voice in SPEAKERS.items():
+        short = [e for e in corpus.entries if e["voice"] == voice and e["kind"] == "gen" and 1.8 < e["sec"] < 2.6]
+        chosen[name] = sorted(short, key=lambda e: e["id"])[3]
     for name, prompt in chosen.items():
-        samples = corpus.samples(entries[prompt["id"]])
+        samples = corpus.samples(prompt)
         _, (start, end) = librosa.effects.trim(samples, top_db=20, frame_length=700, hop_length=175)
         write_wav(target / f"{name}_prompt.wav", np.round(samples[max(0, start - 1100) : end + 4800] * 32767))
     registry = {name: prompt["text"] for name, prompt in chosen.items()}
@@ -256,15 +263,30 @@ def questions(work, out):
     (target / "questions.json").write_text(json.dumps(listed, indent=2))
 
 
+def speech_model(work, out):
+    """The speech model, and the words that are pieces of their own, one a line."""
+    language_model(work, "speech", folder(out, "Step-Audio-TTS-3B"))
+    known = vocabulary.Vocabulary(work)
+    (out / "vocabulary.txt").write_text("\n".join(sorted(known.common + known.others, key=str.lower)) + "\n", "utf-8")
+
+
 def build(work, out):
+    """Writes every part that has been trained in this work folder; the others stay as they are."""
     warnings.filterwarnings("ignore")
     out = folder(out)
-    linguistic(work, out)
-    semantic(work, out)
-    decoder(work, out)
-    language_model(work, "speech", folder(out, "Step-Audio-TTS-3B"))
-    language_model(work, "chat", folder(out, "Step-Audio-Chat"))
-    speakers(work, out)
-    questions(work, out)
+    parts = {
+        ("linguistic",): lambda: linguistic(work, out),
+        ("semantic",): lambda: semantic(work, out),
+        ("vocoder", "flow", "speaker"): lambda: decoder(work, out),
+        ("speech",): lambda: speech_model(work, out),
+        ("chat",): lambda: language_model(work, "chat", folder(out, "Step-Audio-Chat")),
+    }
+    for needed, write in parts.items():
+        if all(work.checkpoint(name).exists() for name in needed):
+            write()
+            print("wrote", *needed)
+    if (work / "manifest.jsonl").exists():
+        speakers(work, out)
+        questions(work, out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{size / 1e6:.1f} MB in {out}")

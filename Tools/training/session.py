@@ -62,7 +62,7 @@ class Session:
         for key, value in {"loss": loss, **figures}.items():
             self.sums[key] = self.sums.get(key, 0.0) + float(torch.as_tensor(value).detach())
         self.count += 1
-        if self.step_count % 100 == 0:
+        if self.step_count % 50 == 0:
             self.log(**{key: round(value / self.count, 4) for key, value in self.sums.items()})
             self.sums, self.count = {}, 0
         if self.step_count % self.every == 0:

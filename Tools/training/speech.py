@@ -3,133 +3,288 @@
 import json
 import pathlib
 import random
+import wave
 
 import numpy as np
 import sentencepiece
 import torch
+import torch.nn.functional as F
+from scipy.signal import resample_poly
+from torch import nn
 
+from . import spoken, vocabulary
 from .encoders import LINGUISTIC_CODES, SEMANTIC_CODES
-from .features import Corpus
+from .muon import Both, Muon
 from .session import Session, cosine
-from .step1 import BOS, END, START, Step1, encoder, write_vocabulary
-from .tokens import interleaved
+from .step1 import BOS, END, START, Step1, encoder
+from .tokens import BundledTokenizer, interleaved
 
 PROMPTS = pathlib.Path(__file__).parents[2] / "Sources/SpeechSynthesis/Resources/system_prompts.json"
-SPEAKERS = {"Hibari": "hib", "Sally": "slt", "Robert": "rms", "Alan": "awb"}
 TAGS = ["(高兴1)", "(英文)", "(慢速1)", "(快速1)", "(悲伤1)", "(高兴2)(英文)", "(快速2)"]
 STYLES = """高兴1 高兴2 生气1 生气2 悲伤1 撒娇1 中文 英文 韩语 日语 四川话 粤语 广东话 慢速1 慢速2 快速1 快速2
 RAP 哼唱""".split()
+# From heads that see the last few tokens to heads that see everything alike; the published optional `alibi_slopes`.
+SLOPES = [5.0, 2.0, 0.8, 0.3, 0.05, 0.005]
+WATCHED = slice(4, 6)  # the heads that are led to the word being said,
+GUIDED = (2, 3)  # in these layers
+SHARPNESS = 2.0  # the bundle's scores are stretched so much: the command draws at 0.7, the model speaks best at 0.35
+MIDDLE = 3  # after this layer the phones are asked for
+CODES = LINGUISTIC_CODES + SEMANTIC_CODES
 
 
-def vocabulary(work, prompts):
-    """Characters, roles and style words; whole lines of the system prompts, so that those stay short."""
-    pieces = [(chr(i), -6.0) for i in range(33, 127)] + [(c, -6.0) for c in "▁，。？！、（）"]
-    pieces += [(space + word, -8.0) for space in ("", "▁") for word in ("human", "assistant", "system")]
+def system_lines(prompts):
+    """Whole lines of the system prompts, as pieces, so that those stay short."""
     lines = set()
     for prompt in prompts.values():
         for part in prompt.replace("{}", "\n").split("\n"):
             for line in part.replace("，", "，|").replace("：", "：|").split("|"):
                 if len(line) > 3:
                     lines.add(line.replace(" ", "▁"))
-    pieces += [(line, -9.0) for line in sorted(lines)] + [(style, -9.0) for style in STYLES]
-    write_vocabulary(pieces, work / "speech.model")
+    return lines
+
+
+class SpeechModel(Step1):
+    """Step-1 with one table for input and output, whose rows of words are sums over their phones.
+
+    Two things are thrown away after training: the table of phones (it is added to the rows) and the heads that tell the
+    phone being said, the next one and the place in the word.
+    """
+
+    def __init__(self, size, first, phones, slots, width=192, heads=6, hidden=448, layers=5):
+        super().__init__(size, width, heads, heads, hidden, layers, SLOPES)
+        self.lm_head, self.first = None, first
+        self.register_buffer("slots", slots, persistent=False)  # [V, SLOTS + 1], rows of `parts`; 0 for none
+        self.parts = nn.Embedding(int(slots.max()) + 1, width, padding_idx=0)
+        self.phones = nn.Linear(width, 2 * phones + vocabulary.SLOTS)
+        self.split = [phones, phones, vocabulary.SLOTS]
+        nn.init.normal_(self.parts.weight, 0, 0.02)
+        with torch.no_grad():
+            self.parts.weight[0] = 0
+            self.model["embed_tokens"].weight[slots[:, 0] > 0] = 0
+        self.model["embed_tokens"].weight.register_hook(lambda g: g.masked_fill((self.slots[:, :1] > 0), 0))
+
+    def embed(self, ids):
+        x = self.model["embed_tokens"](ids)
+        spelled = self.slots[ids, 0] > 0
+        return x.masked_scatter(spelled[..., None], self.parts(self.slots[ids[spelled]]).sum(-2))
+
+    def follow(self, ids, past=None, watching=False):
+        """States after the norm, the cache, states in the middle, and the attention of the led heads."""
+        x, cache, seen, middle = self.embed(ids), [], [], None
+        bias = self.bias(ids.shape[1], past[0][0].shape[2] if past else 0)
+        for index, layer in enumerate(self.model["layers"]):
+            watched = WATCHED if watching and index in GUIDED else None
+            x, kept, attention = layer(x, bias, past[index] if past else None, watched)
+            cache.append(kept)
+            if watched:
+                seen.append(attention[..., -ids.shape[1] :])
+            if index == MIDDLE:
+                middle = x
+        return self.model["norm"](x), cache, middle, seen
+
+    def logits(self, states):
+        """Scores of the end token and of the audio tokens, [N, 1 + CODES]."""
+        table = self.model["embed_tokens"].weight
+        return F.linear(states, torch.cat([table[END : END + 1], table[self.first : self.first + CODES]]))
+
+
+def folded(trained):
+    """The tensors of the bundle from a checkpoint."""
+    weights = dict(trained["ema"])
+    extra = weights.pop("parts.weight")[trained["slots"]].sum(1)
+    extra[trained["slots"][:, 0] == 0] = 0
+    weights["model.embed_tokens.weight"] = weights["model.embed_tokens.weight"] + extra
+    weights["model.norm.weight"] = weights["model.norm.weight"] * SHARPNESS
+    return {key: value for key, value in weights.items() if key.startswith("model.")}
 
 
 class Utterances:
     """Prompts and targets in the main voice."""
 
-    def __init__(self, work, seed):
+    def __init__(self, work, bundle, seed):
+        self.work, self.known = work, vocabulary.Vocabulary(work)
         prompts = json.loads(PROMPTS.read_text("utf-8"))
         self.prompts = {key: prompts[key] for key in ("rap", "vocal", "wo_spk", "with_spk")}
-        vocabulary(work, self.prompts)
+        vocabulary.write(work, self.known, system_lines(self.prompts), STYLES)
         self.draw, self.random = np.random.default_rng(seed), random.Random(seed)
         self.text = encoder(work / "speech.model")
         # The first text after an added token carries the dummy prefix.
         self.prefixed = sentencepiece.SentencePieceProcessor(model_file=str(work / "speech.model"))
         self.first = self.text.piece_to_id("<audio_0>")
-        tokens = work.tokens()
-        everything = [entry for entry in Corpus(work).entries if entry["id"] in tokens]
-        self.codes = {entry["id"]: self.trimmed(interleaved(*tokens[entry["id"]])) for entry in everything}
-        entries = [entry for entry in everything if entry["al"]]
-        kinds = {kind: [entry for entry in entries if entry["kind"] == kind] for kind in ("ans", "q", "gen")}
-        self.answers, self.questions = kinds["ans"], kinds["q"]
-        self.held, self.generic = kinds["gen"][:40], kinds["gen"][40:]
-        short = [e for e in everything if e["kind"] == "gen" and 1.8 < e["sec"] < 3.2 and len(self.codes[e["id"]]) > 40]
-        self.prompters = sorted(short, key=lambda e: e["id"])
-        self.named = {
-            name: [e for e in self.prompters if e["voice"] == voice and e["sec"] < 2.6][3]
-            for name, voice in SPEAKERS.items()
-        }
+        self.space = self.text.piece_to_id("▁")
+        self.voice = self.recording(pathlib.Path(bundle))
+        self.rows, self.pools = {}, {"free": [], "answers": [], "questions": []}
+        self.refresh()
+        self.held = self.pools["free"][: spoken.SHARD // 2]
+
+    def refresh(self):
+        """Takes the shards in that are new; the first half of the first is held out."""
+        for path in sorted((self.work / "spoken").glob("*-????.npz")):
+            if path.name not in self.rows:
+                self.rows[path.name] = spoken.read(path)
+                for text, rows in self.rows[path.name]:
+                    often = 4 if path.name.startswith("answers") and not {"plus", "minus"} & set(text.split()) else 1
+                    self.pools[path.name.split("-")[0]] += [self.prepared(text, rows)] * often
+
+    def slots(self):
+        """Rows of the phone table for each piece: one a place and phone, one for the number of phones."""
+        count, size = len(self.known.ids) + 1, self.text.get_piece_size()
+        slots = torch.zeros(size, vocabulary.SLOTS + 1, dtype=torch.long)
+        for text, phones in self.known.phones.items():
+            if phones:
+                rows = [1 + place * count + self.known.ids[phone] for place, phone in enumerate(phones)]
+                slots[self.text.piece_to_id(text), : len(rows)] = torch.tensor(rows)
+                slots[self.text.piece_to_id(text), -1] = 1 + vocabulary.SLOTS * count + len(rows)
+        return slots
 
     @staticmethod
-    def trimmed(codes):
-        """Without the silence at both ends."""
-        return codes[10 : len(codes) - 15] if len(codes) > 60 else codes
+    def recording(bundle):
+        """The default speaker: name, transcript, codes."""
+        name, text = next(iter(json.loads((bundle / "speakers/speakers_info.json").read_text("utf-8")).items()))
+        with wave.open(str(bundle / f"speakers/{name}_prompt.wav")) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+        return name, text, interleaved(*BundledTokenizer(bundle)(resample_poly(samples, 320, 441)))
+
+    def sounds(self):
+        """How often each code lies over each phone, [CODES, phones], as shares."""
+        counts = np.full((CODES, len(self.known.ids) + 1), 0.02)
+        for shard in self.rows.values():
+            rows = np.concatenate([rows for _, rows in shard])
+            np.add.at(counts, (rows[:, 0], rows[:, 2]), 1)
+        return torch.tensor(counts / counts.sum(1, keepdims=True), dtype=torch.float32)
 
     def fragment(self, text):
         return [BOS] + self.prefixed.encode(text)
 
-    def audio(self, entry):
-        return (self.codes[entry["id"]] + self.first).tolist()
+    def prepared(self, text, rows):
+        """Ids of the text, the word that each belongs to (-1 for none), and the rows of the codes."""
+        ids = self.text.encode(text)
+        words = np.cumsum([piece == self.space for piece in ids])
+        words[np.array(ids) == self.space] = -1
+        return ids, words, rows
 
-    def prefix(self):
-        """Everything before the text to say, as the command builds it: a known voice, or one to clone."""
-        if self.draw.random() < 0.7:
-            chosen = "Hibari" if self.draw.random() < 0.6 else self.random.choice(list(SPEAKERS))
-            entry, system = self.named[chosen], self.prompts["with_spk"].replace("{}", chosen)
+    def prefix(self, share=1.0):
+        """Everything before the text to say, as the command builds it: the known voice, or an utterance to clone.
+
+        In a share of 1 - `share` only its end, which is quicker to attend to.
+        """
+        end = [END, START] + self.fragment("human\n")
+        if self.draw.random() >= share:
+            return torch.tensor([end])
+        if self.draw.random() < 0.9:
+            name, text, codes = self.voice
+            text, system = self.text.encode(text), self.prompts["with_spk"].replace("{}", name)
         else:
-            entry, system = self.random.choice(self.prompters), self.prompts["wo_spk"]
+            text, _, rows = self.random.choice(self.pools["free"])
+            codes, system = rows[:, 0], self.prompts["wo_spk"]
         ids = [BOS, START] + self.fragment("system\n" + system) + [END, START] + self.fragment("human\n")
-        ids += self.text.encode(entry["text"]) + [END, START] + self.fragment("assistant\n") + self.audio(entry)
-        return ids + [END, START] + self.fragment("human\n")
-
-    def said(self, text):
-        """Ids of the text and of the start of the answer."""
-        return self.text.encode(text) + [END, START] + self.fragment("assistant\n")
+        ids += text + [END, START] + self.fragment("assistant\n") + (codes + self.first).tolist()
+        return torch.tensor([ids + end])
 
     def damaged(self, codes, share):
         """History with wrong codes in it, against drift."""
         changed = self.draw.random(len(codes)) < share
         low = self.draw.integers(0, LINGUISTIC_CODES, len(codes))
-        high = self.draw.integers(LINGUISTIC_CODES, LINGUISTIC_CODES + SEMANTIC_CODES, len(codes))
+        high = self.draw.integers(LINGUISTIC_CODES, CODES, len(codes))
         return np.where(changed, np.where(np.arange(len(codes)) % 5 < 2, low, high), codes)
 
-    def batch(self, size):
-        """Ids, and targets (-100 where nothing is learnt)."""
-        rows = []
-        for _ in range(size):
-            chance = self.draw.random()
-            kind = self.answers if chance < 0.2 else self.questions if chance < 0.35 else self.generic
-            entry = self.random.choice(kind)
-            tag = self.random.choice(TAGS) if self.draw.random() < 0.08 else ""
-            start = self.said(tag + entry["text"])
-            codes = self.codes[entry["id"]]
-            seen = self.damaged(codes, 0.12 if self.draw.random() < 0.7 else 0.0)
-            rows.append((start, codes, start + (seen + self.first).tolist() + [END]))
-        longest = max(len(row) for _, _, row in rows)
-        ids = torch.zeros(size, longest, dtype=torch.long)
-        targets = torch.full((size, longest - 1), -100)
-        for index, (start, codes, row) in enumerate(rows):
+    def batches(self, size, longest):
+        """Utterances of like length, about `size` ids together; none has more codes than `longest`."""
+        pool = []
+        for kind, count in (("free", 900), ("answers", 220), ("questions", 40)):
+            known = self.pools[kind][len(self.held) if kind == "free" else 0 :]
+            fitting = [u for u in known if len(u[2]) <= longest]
+            pool += self.random.choices(fitting, k=min(count, 2 * len(fitting))) if fitting else []
+        pool.sort(key=lambda u: len(u[2]) + len(u[0]) + self.random.random() * 8)
+        found, batch = [], []
+        for one in pool:
+            batch.append(one)
+            if len(batch) * (len(one[2]) + len(one[0]) + 7) > size:
+                found.append(batch)
+                batch = []
+        self.random.shuffle(found)
+        return found
+
+    def tensors(self, batch, damage=0.08):
+        """Ids [B, T]; targets, words, phones, next phones and places at T - 1, all -1 where nothing is learnt; the
+        word of each text id."""
+        turn = [END, START] + self.fragment("assistant\n")
+        lengths = [len(ids) + len(turn) + len(rows) + 1 for ids, _, rows in batch]
+        ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
+        learnt = torch.full((5, len(batch), max(lengths) - 1), -1)
+        owners = torch.full((len(batch), max(lengths) - 1), -2)
+        for index, (text, words, rows) in enumerate(batch):
+            tag = self.text.encode(self.random.choice(TAGS)) if damage and self.draw.random() < 0.05 else []
+            if max(lengths) - lengths[index] < len(tag):
+                tag = []
+            codes = rows[:, 0].astype(np.int64)
+            seen = self.damaged(codes, damage if self.draw.random() < 0.7 else 0.0)
+            start = tag + text + turn
+            row = start + (seen + self.first).tolist() + [END]
             ids[index, : len(row)] = torch.tensor(row)
-            targets[index, len(start) - 1 : len(row) - 1] = torch.tensor((codes + self.first).tolist() + [END])
-        return ids, targets
+            where = slice(len(start) - 1, len(row) - 2)
+            learnt[0, index, where] = torch.tensor(codes + 1)
+            learnt[0, index, len(row) - 2] = 0
+            learnt[1:, index, where] = torch.tensor(rows[:, [1, 2, 4, 3]].T.astype(np.int64))
+            owners[index, len(tag) : len(tag) + len(text)] = torch.tensor(words)
+        return ids, learnt, owners
 
 
-def train(work, minutes, seed=0):
+def losses(net, prefix, ids, learnt, owners):
+    """Cross entropy of the codes, of the led heads, and of the phones; and figures to watch."""
+    with torch.no_grad():  # the same for all utterances; nothing is learnt through it
+        past = net.follow(prefix)[1]
+    states, _, middle, seen = net.follow(ids[:, :-1], past, True)
+    live = learnt[0] >= 0
+    scores = net.logits(states[live])
+    codes = F.cross_entropy(scores, learnt[0][live])
+    spoken_now = learnt[1] >= 0
+    mine = (owners[:, None, :] == learnt[1][:, :, None]) & spoken_now[:, :, None]  # [B, queries, keys]
+    mass = torch.stack([(weights * mine[:, None]).sum(-1) for weights in seen])  # [layers, B, heads, queries]
+    mass = mass.permute(1, 3, 0, 2)[spoken_now]
+    led = -(mass + 1e-5).log().mean()
+    parts = net.phones(middle[spoken_now]).split(net.split, -1)
+    phones = [F.cross_entropy(part, wanted[spoken_now]) for part, wanted in zip(parts, learnt[2:])]
+    figures = {"codes": codes, "led": mass.mean(), "now": phones[0], "next": phones[1], "place": phones[2]}
+    return codes, led, sum(phones), figures
+
+
+@torch.no_grad()
+def examine(net, data):
+    """Figures of held-out utterances without damage."""
+    ids, learnt, owners = data.tensors(data.held[:24], 0)
+    prefix = data.prefix()
+    _, _, _, figures = losses(net, prefix, ids, learnt, owners)
+    states = net.follow(ids[:, :-1], net.follow(prefix)[1])[0]
+    right = (net.logits(states).argmax(-1) == learnt[0])[learnt[0] > 0]
+    return {f"held_{k}": round(float(v), 3) for k, v in {**figures, "right": right.float().mean()}.items()}
+
+
+def train(work, minutes, bundle, seed=0):
     torch.manual_seed(seed)
-    data = Utterances(work, seed)
-    chosen = {name: {"id": entry["id"], "text": entry["text"]} for name, entry in data.named.items()}
-    (work / "prompts.json").write_text(json.dumps(chosen))
-    net = Step1(data.text.get_piece_size(), 224, 7, 1, 640, 6)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.05)
-    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, cfg=net.cfg)
+    data = Utterances(work, bundle, seed)
+    slots = data.slots()
+    net = SpeechModel(data.text.get_piece_size(), data.first, len(data.known.ids) + 1, slots)
+    with torch.no_grad():  # codes of the same phone start alike
+        means = torch.randn(len(data.known.ids) + 1, net.cfg["d"]) * 0.05
+        net.model["embed_tokens"].weight[data.first : data.first + CODES] += data.sounds() @ means
+    matrices = [p for name, p in net.named_parameters() if p.dim() == 2 and ".layers." in name]
+    names = {id(p) for p in matrices}
+    others = [p for p in net.parameters() if id(p) not in names]
+    rates = [0.012, 2.5e-3]
+    optimizer = Both(
+        Muon(matrices, lr=rates[0]),
+        torch.optim.AdamW(others, lr=rates[1], betas=(0.9, 0.98), weight_decay=0.01),
+    )
+    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, every=200, cfg=net.cfg, slots=slots)
+    waiting = []
     for fraction in session:
-        for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (session.step_count + 1) / 200) * cosine(fraction)
-        prefix = data.prefix()
-        ids, targets = data.batch(20)
-        with torch.autocast("cpu", torch.bfloat16):
-            past = net(torch.tensor([prefix]))[1]
-            states = net(ids[:, :-1], past)[0]
-        learnt = targets != -100
-        session.update(net.loss(states[learnt], targets[learnt]).mean())
+        if not waiting:
+            data.refresh()
+            waiting = data.batches(1200, 60 + 2000 * fraction)
+        for group, rate in zip(optimizer.param_groups, rates):
+            group["lr"] = rate * min(1, (session.step_count + 1) / 100) * cosine(fraction)
+        codes, led, phones, figures = losses(net, data.prefix(0.4 if fraction < 0.75 else 1), *data.tensors(waiting.pop()))
+        session.update(codes + 0.5 * led + 0.3 * phones, **figures)
+        if session.step_count % 100 == 0:
+            session.log(**examine(net, data), utterances=sum(map(len, data.pools.values())))

@@ -42,8 +42,8 @@ class Attention(nn.Module):
         narrow = groups * width // heads
         self.k_proj, self.v_proj = nn.Linear(width, narrow, bias=False), nn.Linear(width, narrow, bias=False)
 
-    def forward(self, x, bias, past):
-        """Also returns the keys and values."""
+    def forward(self, x, bias, past, watched=None):
+        """Also returns the keys and values, and the attention of the heads of the slice `watched`."""
         batch, count, width = x.shape
         size = width // self.h
 
@@ -54,8 +54,12 @@ class Attention(nn.Module):
         if past is not None:
             key, value = (torch.cat([old.expand(batch, -1, -1, -1), new], 2) for old, new in zip(past, (key, value)))
         keys, values = (z.repeat_interleave(self.h // self.g, 1) for z in (key, value))
-        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias.to(query.dtype))
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, count, width)), (key, value)
+        if watched is None:
+            seen, mixed = None, F.scaled_dot_product_attention(query, keys, values, attn_mask=bias.to(query.dtype))
+        else:
+            weights = (query @ keys.transpose(2, 3) * size**-0.5 + bias).softmax(-1)
+            seen, mixed = weights[:, watched], weights @ values
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, count, width)), (key, value), seen
 
 
 class FeedForward(nn.Module):
@@ -74,18 +78,20 @@ class Layer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = RMSNorm(width), RMSNorm(width)
         self.self_attn, self.mlp = Attention(width, heads, groups), FeedForward(width, hidden)
 
-    def forward(self, x, bias, past):
-        mixed, kept = self.self_attn(self.input_layernorm(x), bias, past)
+    def forward(self, x, bias, past, watched=None):
+        mixed, kept, seen = self.self_attn(self.input_layernorm(x), bias, past, watched)
         x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x)), kept
+        return x + self.mlp(self.post_attention_layernorm(x)), kept, seen
 
 
 class Step1(nn.Module):
     """Ids [B, T] to hidden states after the final norm, and the cache."""
 
-    def __init__(self, vocabulary, width, heads, groups, hidden, layers):
+    def __init__(self, vocabulary, width, heads, groups, hidden, layers, biases=None):
         super().__init__()
         self.cfg = {"v": vocabulary, "d": width, "h": heads, "g": groups, "f": hidden, "n": layers}
+        if biases:
+            self.cfg["slopes"] = biases
         parts = {
             "embed_tokens": nn.Embedding(vocabulary, width),
             "layers": nn.ModuleList([Layer(width, heads, groups, hidden) for _ in range(layers)]),
@@ -93,7 +99,7 @@ class Step1(nn.Module):
         }
         self.model = nn.ModuleDict(parts)
         self.lm_head = nn.Linear(width, vocabulary, bias=False)
-        self.slopes = slopes(heads)
+        self.slopes = torch.tensor(biases) if biases else slopes(heads)
         for parameter in self.parameters():
             if parameter.dim() == 2:
                 nn.init.normal_(parameter, 0, 0.02)
@@ -111,7 +117,7 @@ class Step1(nn.Module):
         bias = self.bias(ids.shape[1], past[0][0].shape[2] if past else 0)
         cache = []
         for index, layer in enumerate(self.model["layers"]):
-            x, kept = layer(x, bias, past[index] if past else None)
+            x, kept, _ = layer(x, bias, past[index] if past else None)
             cache.append(kept)
         return self.model["norm"](x), cache
 
