@@ -22,7 +22,6 @@ struct StepAudioCommand: AsyncParsableCommand {
         subcommands: [
             ChatCommand.self, SayCommand.self, EncodeCommand.self, DecodeCommand.self,
             VoicesCommand.self, ServeCommand.self, InspectCommand.self, VerifyCommand.self,
-            VoicesCommand.self, ServeCommand.self, InspectCommand.self, VerifyCommand.self,
             DoctorCommand.self, QuantizeCommand.self, BenchCommand.self,
         ])
 

@@ -129,8 +129,9 @@ public struct FlowDecoder: Sendable {
     ) throws -> Tensor {
         let bands = configuration.outputSize
         let speaker = speakerProjection(Self.normalized(embedding)).values
-        var condition = Tensor(zeros: [mu.rows, bands])
-        condition.values.replaceSubrange(0..<known.values.count, with: known.values)
+        var shown = Tensor(zeros: [mu.rows, bands])
+        shown.values.replaceSubrange(0..<known.values.count, with: known.values)
+        let condition = shown
         let silence = Tensor(zeros: [mu.rows, bands])
         let noSpeaker = [Float](repeating: 0, count: speaker.count)
         let guidance = options.guidance ?? Float(configuration.solver.guidance)
