@@ -66,7 +66,7 @@ struct DecodeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try model.resolved()
-        guard let output = speech.resolvedOutput else {
+        guard let target = try speech.target(streams: false, json: settings.json) else {
             throw ValidationError("where should the speech go? Give -o OUT.wav")
         }
         let session = Session(settings: settings)
@@ -77,6 +77,7 @@ struct DecodeCommand: AsyncParsableCommand {
         }
         let result = try await session.system.decode(
             text, options: try speech.resolved(seed: settings.seed))
-        try await session.report(speech: result.speech, timings: result.timings, output: output)
+        try await session.write(result.speech, to: target)
+        try session.report(speech: result.speech, timings: result.timings, output: target.path)
     }
 }
