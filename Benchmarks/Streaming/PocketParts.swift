@@ -21,34 +21,44 @@ func options(seed: UInt64 = 1) -> SpeechOptions {
     return options
 }
 
-/// Seconds to the first chunk with sound, to the end, and the speech.
+/// Seconds to the first chunk with sound, on the clock and of the processor, to the end, and the speech.
 func streamed(
     _ system: StepAudio, _ text: String, seed: UInt64 = 1
-) async throws -> (first: Double, whole: Double, speech: Speech) {
+) async throws -> (first: Double, processor: Double, whole: Double, speech: Speech) {
     let start = ContinuousClock.now
+    let used = processorSeconds()
+    var processor = 0.0
     var first: Double?
     var speech: Speech?
     for try await event in system.streamSpeech(text, options: options(seed: seed)) {
         switch event {
         case .chunk(let chunk):
-            if first == nil, !chunk.samples.isEmpty { first = start.secondsUntilNow }
+            if first == nil, !chunk.samples.isEmpty {
+                first = start.secondsUntilNow
+                processor = processorSeconds() - used
+            }
         case .finished(let spoken): speech = spoken.speech
         }
     }
     guard let first, let speech else { throw CancellationError() }
-    return (first, start.secondsUntilNow, speech)
+    return (first, processor, start.secondsUntilNow, speech)
 }
 
 func measureFirstSound(_ system: StepAudio) async throws {
     for sentence in ["Good morning, I hope you slept well.", longSentence] {
         _ = try await system.say(sentence, options: options())
         var (offline, first, whole): ([Double], [Double], [Double]) = ([], [], [])
+        var processor: [Double] = []
+        var offlineProcessor: [Double] = []
         var length = 0.0
         for seed in 2..<7 as Range<UInt64> {
+            let used = processorSeconds()
             let (time, spoken) = try await seconds {
                 try await system.say(sentence, options: options(seed: seed))
             }
+            offlineProcessor.append(processorSeconds() - used)
             let stream = try await streamed(system, sentence, seed: seed)
+            processor.append(stream.processor)
             offline.append(time)
             first.append(stream.first)
             whole.append(stream.whole)
@@ -59,6 +69,9 @@ func measureFirstSound(_ system: StepAudio) async throws {
                 + "\(text(100 * median(first) / median(offline), 0)) % of the "
                 + "\(text(median(offline))) s it takes offline; streamed as a whole "
                 + "\(text(median(whole))) s")
+        print(
+            "  processor time to it \(text(median(processor) * 1000, 0)) ms of "
+                + "\(text(median(offlineProcessor))) s offline")
     }
 }
 
@@ -90,38 +103,29 @@ func measureParity(_ system: StepAudio) async throws {
     let mel = analyzer.melSpectrogram(whole)
     let other = analyzer.melSpectrogram(try offline(2))
     print("offline: \(text(time)) s; another seed: \(text(melRatio(mel, other), 1)) dB of mel")
-    for continues in [true, false] {
-        for (first, growth, held, history) in [
-            (25, 1.6, 10, 1000), (25, 1.6, 6, 1000), (25, 1.6, 16, 1000), (25, 1.6, 10, 60),
-            (25, 2.0, 10, 1000), (40, 2, 10, 1000), (20, 1.6, 8, 100), (30, 2, 10, 100),
-        ] {
-            var pace = StreamPace()
-            pace.firstTokens = first
-            pace.growth = growth
-            pace.heldFrames = held
-            pace.history = history
-            pace.continuesMel = continues
-            var stream = try DecoderStream(
-                decoder: decoder, prompt: voice, options: FlowDecoder.Options(), pace: pace, seed: 1
-            )
-            var (taken, index, firstSeconds) = (0, 0, 0.0)
-            var samples: [Float] = []
-            let start = ContinuousClock.now
-            while taken < spoken.tokens.count {
-                let end = min(spoken.tokens.count, taken + pace.tokens(ofChunk: index))
-                samples += try stream.append(
-                    Array(spoken.tokens[taken..<end]), isFinal: end == spoken.tokens.count)
-                if index == 0 { firstSeconds = start.secondsUntilNow }
-                (taken, index) = (end, index + 1)
-            }
-            let clicks = Level.clicks(samples, sampleRate: decoder.sampleRate).count
-            let usual = Level.clicks(whole, sampleRate: decoder.sampleRate).count
-            let ratio = melRatio(mel, analyzer.melSpectrogram(samples))
-            print("continues \(continues), first \(first), growth \(growth), held \(held),")
-            print("  history \(history): \(text(ratio, 1)) dB, \(index) chunks,")
-            print("  first \(text(firstSeconds)) s, all \(text(start.secondsUntilNow)) s,")
-            print("  clicks \(clicks), offline \(usual); \(samples.count) of \(whole.count)")
+    for (first, growth, held, history) in [
+        (25, 2, 10, 100), (25, 1.6, 10, 1000), (40, 2, 16, 1000), (20, 2, 6, 50),
+    ] {
+        var pace = StreamPace()
+        (pace.firstTokens, pace.growth) = (first, growth)
+        (pace.heldFrames, pace.history) = (held, history)
+        var stream = try DecoderStream(
+            decoder: decoder, prompt: voice, options: FlowDecoder.Options(), pace: pace, seed: 1)
+        var (taken, index, firstSeconds) = (0, 0, 0.0)
+        var samples: [Float] = []
+        let start = ContinuousClock.now
+        while taken < spoken.tokens.count {
+            let end = min(spoken.tokens.count, taken + pace.tokens(ofChunk: index))
+            samples += try stream.append(
+                Array(spoken.tokens[taken..<end]), isFinal: end == spoken.tokens.count)
+            if index == 0 { firstSeconds = start.secondsUntilNow }
+            (taken, index) = (end, index + 1)
         }
+        let whole = start.secondsUntilNow
+        let ratio = melRatio(mel, analyzer.melSpectrogram(samples))
+        print(
+            "first \(first), growth \(growth), held \(held), history \(history): \(index) chunks,")
+        print("  \(text(ratio, 1)) dB, first \(text(firstSeconds)) s, all \(text(whole)) s")
     }
 }
 

@@ -80,9 +80,11 @@ public struct LiveEncoder: Sendable {
         func levelled(_ range: Range<Int>) -> [Float] {
             samples[range].map { ($0 / divisor) * 0.999 }
         }
+        // One sample waits for the end: the encoder's last portion must not be empty.
+        let end = isFinal ? samples.count : max(heard, samples.count - 1)
         linguistic += tokenizer.linguistic.codes(
-            levelled(heard..<samples.count), isFinal: isFinal, stream: &stream)
-        heard = samples.count
+            levelled(heard..<end), isFinal: isFinal, stream: &stream)
+        heard = end
         let size = SemanticEncoder.pieceSamples
         while (pieces + 1) * size <= samples.count || (isFinal && pieces * size < samples.count) {
             let end = min((pieces + 1) * size, samples.count)

@@ -77,4 +77,18 @@ public struct ModelLocations: Sendable, Equatable {
         }
         return NSHomeDirectory() + "/.local/share/stepaudio/voices"
     }
+
+    /// Where this user's caches live: `STEPAUDIO_CACHE` (`off` for none), else `stepaudio` in the
+    /// directory that the XDG rules name.
+    public static var userCacheDirectory: String? {
+        let environment = ProcessInfo.processInfo.environment
+        if let path = environment["STEPAUDIO_CACHE"], !path.isEmpty {
+            return path == "off" ? nil : path
+        }
+        // A relative path in the variable is to be ignored, by the same rules.
+        if let base = environment["XDG_CACHE_HOME"], base.hasPrefix("/") {
+            return base + "/stepaudio"
+        }
+        return NSHomeDirectory() + "/.cache/stepaudio"
+    }
 }

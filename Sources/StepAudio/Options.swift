@@ -40,6 +40,10 @@ public struct SpeechOptions: Sendable, Equatable {
     public var flowSteps = 10
     /// Strength of the flow decoder's classifier-free guidance; nil takes the checkpoint's.
     public var guidance: Float?
+    /// Whose earlier speech may be given again when everything is the same; nil gives none.
+    ///
+    /// Calls of one scope share. A server gives each of its keys a scope of its own.
+    public var cacheScope: String?
 
     /// The published defaults.
     public init() {}
@@ -102,6 +106,8 @@ public struct ChatOptions: Sendable, Equatable {
     public var speaks = true
     /// How it is spoken.
     public var speech = SpeechOptions()
+    /// Whose earlier answers may be given again, as for speech.
+    public var cacheScope: String?
 
     /// The published defaults.
     public init() {}

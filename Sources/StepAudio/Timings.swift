@@ -19,8 +19,9 @@ public struct Timings: Sendable, Equatable, Codable {
     /// Tempo and volume.
     public var adjust = 0.0
 
-    /// From the start of the work to its end, loading left out. Stages that run side by side add up to
-    /// more.
+    /// From the start of the work to its end, loading left out.
+    ///
+    /// Stages that run side by side add up to more.
     public var elapsed = 0.0
     /// From the start of the work to the first sound, when it was streamed.
     public var firstAudio: Double?

@@ -41,7 +41,11 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "Largest number of answer tokens (default 2048).")
     var maxTokens: Int?
 
-    @Flag(help: "Print the answer's text while it is generated.")
+    @Flag(
+        help: """
+            Print the answer's text and give its speech out while they are made: to the system's \
+            player, or to where -o says ('-' for a pipe).
+            """)
     var stream = false
 
     @OptionGroup var speech: SpeechSettings
@@ -69,11 +73,12 @@ struct ChatCommand: AsyncParsableCommand {
             throw ValidationError("history is '\(policyName)'; accepted: tokens, text")
         }
         var talk = try startConversation(file: file)
-        let session = Session(settings: settings, streams: try stream || Environment.flag("STREAM"))
-        let output = speech.resolvedOutput
+        let streams = try stream || Environment.flag("STREAM")
+        let session = Session(settings: settings, streams: streams)
+        let target = try speech.target(streams: streams, json: settings.json)
         if let question {
             try await session.ask(
-                question, in: &talk, policy: policy, options: options, output: output)
+                question, in: &talk, policy: policy, options: options, target: target)
             if let file { try talk.write(to: file) }
             return
         }
@@ -84,7 +89,7 @@ struct ChatCommand: AsyncParsableCommand {
             do {
                 try await session.ask(
                     message, in: &talk, policy: policy, options: options,
-                    output: output.map { Self.numbered($0, turn) })
+                    target: target.map { Self.numbered($0, turn) })
                 if let file { try talk.write(to: file) }
             } catch let error as StepAudioError {
                 try Task.checkCancellation()
@@ -127,6 +132,12 @@ struct ChatCommand: AsyncParsableCommand {
             return try Conversation(contentsOf: file)
         }
         return Conversation(system: system ?? Environment.value("SYSTEM"))
+    }
+
+    /// The target of one turn: files get its number.
+    static func numbered(_ target: SoundTarget, _ turn: Int) -> SoundTarget {
+        guard case .path(let path, let format) = target, path != "-" else { return target }
+        return .path(numbered(path, turn), format)
     }
 
     static func numbered(_ path: String, _ turn: Int) -> String {

@@ -21,13 +21,24 @@ struct SayCommand: AsyncParsableCommand {
     @Option(help: "RAP or 哼唱 (humming); needs the Music checkpoint.")
     var style: String?
 
+    @Flag(
+        help: """
+            Give the speech out while it is made: to the system's player, or to where -o says ('-' \
+            for a pipe).
+            """)
+    var stream = false
+
     @OptionGroup var speech: SpeechSettings
     @OptionGroup var model: ModelSettings
 
     func run() async throws {
         let settings = try model.resolved()
-        guard let output = speech.resolvedOutput else {
-            throw ValidationError("where should the speech go? Give -o OUT.wav")
+        let streams = try stream || Environment.flag("STREAM")
+        guard let target = try speech.target(streams: streams, json: settings.json) else {
+            throw ValidationError(
+                streams
+                    ? "no player was found (\(SystemPlayer.names)); give --player or -o"
+                    : "where should the speech go? Give -o OUT.wav")
         }
         var options = try speech.resolved(seed: settings.seed)
         options.vocalStyle = style ?? Environment.value("STYLE")
@@ -48,8 +59,12 @@ struct SayCommand: AsyncParsableCommand {
         }
         let session = Session(settings: settings)
         let spoken = text == "-" ? try readStandardInput() : text
-        let result = try await session.system.say(spoken, options: options)
-        try await session.report(speech: result.speech, timings: result.timings, output: output)
+        let result =
+            try await streams
+            ? session.stream(spoken, options: options, to: target)
+            : session.system.say(spoken, options: options)
+        if !streams { try await session.write(result.speech, to: target) }
+        try session.report(speech: result.speech, timings: result.timings, output: target.path)
     }
 
     private func readStandardInput() throws -> String {

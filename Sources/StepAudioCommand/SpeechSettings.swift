@@ -28,8 +28,21 @@ struct SpeechSettings: ParsableArguments {
         help: "Softmax temperature of the speech model (default 0.7; 0 is greedy).")
     var speechTemperature: Float?
 
-    @Option(name: [.short, .customLong("output")], help: "WAV file to write the speech to.")
+    @Option(
+        name: [.short, .customLong("output")],
+        help: "WAV file to write the speech to ('-' is standard output).")
     var output: String?
+
+    @Option(help: "Format on standard output: wav or pcm, 16 bits (default wav).")
+    var format: String?
+
+    @Option(
+        help: """
+            What plays streamed speech: a player's name, a command line that reads 16-bit mono \
+            samples ({rate} is their rate), or none (default: the first that is installed of \
+            \(SystemPlayer.names)).
+            """)
+    var player: String?
 
     /// The options with the environment's twins filled in.
     func resolved(seed: UInt64) throws -> SpeechOptions {
@@ -57,7 +70,46 @@ struct SpeechSettings: ParsableArguments {
         }
     }
 
-    var resolvedOutput: String? { output ?? Environment.value("OUTPUT") }
+    /// Where the speech goes; `streams` says that it goes there while it is made.
+    func target(streams: Bool, json: Bool) throws -> SoundTarget? {
+        let name = format ?? Environment.value("FORMAT") ?? SoundFormat.wav.rawValue
+        guard let format = SoundFormat(rawValue: name) else {
+            throw ValidationError(
+                "format is '\(name)'; accepted: "
+                    + SoundFormat.allCases.map(\.rawValue).joined(separator: ", "))
+        }
+        guard let path = output ?? Environment.value("OUTPUT") else {
+            guard streams else { return nil }
+            return SystemPlayer.find(player ?? Environment.value("PLAYER")).map { .player($0) }
+        }
+        if path == "-", json {
+            throw ValidationError("--json and -o - both want standard output; give one of them")
+        }
+        if path != "-", format != .wav {
+            throw ValidationError("format \(format.rawValue) is for -o -; files are WAV")
+        }
+        return .path(path, format)
+    }
+}
+
+/// Where speech goes.
+enum SoundTarget {
+    case path(String, SoundFormat)
+    case player(SystemPlayer)
+
+    /// Whether it goes to standard output.
+    var isStandardOutput: Bool { if case .path("-", _) = self { true } else { false } }
+
+    /// The path for reports.
+    var path: String? { if case .path(let path, _) = self { path } else { nil } }
+
+    func open(sampleRate: Int) throws -> SoundSink {
+        switch self {
+        case .path(let path, let format):
+            try SoundSink(path: path, format: format, sampleRate: sampleRate)
+        case .player(let player): try SoundSink(player: player, sampleRate: sampleRate)
+        }
+    }
 }
 
 /// What `chat` and `say` print with --json.
@@ -71,6 +123,7 @@ struct SpeechReport: Encodable {
     var finishReason: String?
     var repairs: [String]?
     var realTimeFactor: Double?
+    var firstAudioSeconds: Double?
     var timings: Timings
     var memory: MemoryReport
 
@@ -80,5 +133,6 @@ struct SpeechReport: Encodable {
         case textTokens = "text_tokens"
         case finishReason = "finish_reason"
         case realTimeFactor = "real_time_factor"
+        case firstAudioSeconds = "first_audio_seconds"
     }
 }

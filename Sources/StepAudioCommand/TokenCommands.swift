@@ -66,7 +66,7 @@ struct DecodeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try model.resolved()
-        guard let output = speech.resolvedOutput else {
+        guard let target = try speech.target(streams: false, json: settings.json) else {
             throw ValidationError("where should the speech go? Give -o OUT.wav")
         }
         let options = try speech.resolved(seed: settings.seed)
@@ -78,6 +78,7 @@ struct DecodeCommand: AsyncParsableCommand {
                 decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self)
         }
         let result = try await session.system.decode(text, options: options)
-        try await session.report(speech: result.speech, timings: result.timings, output: output)
+        try await session.write(result.speech, to: target)
+        try session.report(speech: result.speech, timings: result.timings, output: target.path)
     }
 }

@@ -7,8 +7,11 @@ import Testing
 /// The result of one run of `stepaudio`.
 struct CommandResult: CustomStringConvertible {
     let status: Int32
-    let output: String
+    let bytes: Data
     let error: String
+
+    /// Standard output as text.
+    var output: String { String(decoding: bytes, as: UTF8.self) }
 
     var description: String { "exit \(status)\nstdout: \(output)\nstderr: \(error)" }
 
@@ -36,6 +39,9 @@ enum CommandProcess {
     }
 
     struct Missing: Error, CustomStringConvertible {
+        /// Standard output as text.
+        var output: String { String(decoding: bytes, as: UTF8.self) }
+
         var description: String { "the command stepaudio was not built beside the tests" }
     }
 
@@ -57,6 +63,8 @@ enum CommandProcess {
         }
         variables["STEPAUDIO_VOICES"] =
             FileManager.default.temporaryDirectory.path + "/stepaudio-no-voices"
+        variables["STEPAUDIO_CACHE"] = "off"
+        variables["STEPAUDIO_PLAYER"] = "none"
         variables.merge(environment) { $1 }
         process.environment = variables
         let (standardInput, output, error) = (Pipe(), Pipe(), Pipe())
@@ -84,7 +92,7 @@ enum CommandProcess {
         group.wait()
         process.waitUntilExit()
         return CommandResult(
-            status: process.terminationStatus, output: String(decoding: printed, as: UTF8.self),
+            status: process.terminationStatus, bytes: printed,
             error: errors.withLock { String(decoding: $0, as: UTF8.self) })
     }
 }

@@ -2,7 +2,7 @@
 // given out can only depend on what came before. The rules are those of `TokenCheck`.
 
 /// Groups the ids of one sentence and leaves out what cannot be spoken.
-struct GrowingTokens: Sendable {
+package struct GrowingTokens: Sendable {
     private let layout: TokenLayout
     private var current: [Int] = []
     private var misplaced = 0
@@ -10,15 +10,15 @@ struct GrowingTokens: Sendable {
     private var repeated = 0
     private var groups: [[Int]] = []
     /// Tokens of whole groups that are ready, counted from `<audio_0>`.
-    private(set) var tokens: [Int] = []
+    package private(set) var tokens: [Int] = []
     /// All ids that were drawn.
     private(set) var ids: [Int] = []
 
-    init(layout: TokenLayout) {
+    package init(layout: TokenLayout) {
         self.layout = layout
     }
 
-    mutating func append(_ id: Int) {
+    package mutating func append(_ id: Int) {
         ids.append(id)
         guard layout.ids.contains(id) else {
             outside += 1
@@ -64,10 +64,10 @@ struct GrowingTokens: Sendable {
     }
 
     /// Whether the newest ids go round in a circle, so that drawing more is useless.
-    var isRunaway: Bool { TokenCheck.isRunaway(ids) }
+    package var isRunaway: Bool { TokenCheck.isRunaway(ids) }
 
     /// What was wrong so far; `ended` is nil while ids are still being drawn.
-    func findings(endsProperly ended: Bool?) -> [TokenFinding] {
+    package func findings(endsProperly ended: Bool?) -> [TokenFinding] {
         var findings: [TokenFinding] = []
         if outside > 0 { findings.append(.outsideRange(count: outside)) }
         if misplaced > 0 { findings.append(.brokenPhase(count: misplaced)) }

@@ -9,15 +9,19 @@ public struct StreamPace: Sendable, Equatable {
     /// Tokens that the first chunk waits for; whole groups of five.
     public var firstTokens = 25
     /// Each further chunk has this many times the tokens of the one before.
-    public var growth = 1.6
+    public var growth = 2.0
     /// Largest number of new tokens of a chunk.
     public var largestTokens = 200
     /// Mel frames whose sound waits for the next chunk, because they lack what comes after them.
     public var heldFrames = 10
-    /// Tokens of the sentence's past that are solved again with the new ones.
-    public var history = 1_000
-    /// Whether the settled past conditions the flow like the voice's recording does.
-    public var continuesMel = true
+    /// Tokens of the sentence's past that go through the flow again with the new ones.
+    public var history = 100
+    /// Tokens of the voice's recording that go through the flow each time, its last ones.
+    public var promptTokens = 125
+
+    /// How close streamed speech is at least to the same tokens decoded whole: decibels of the log mel's
+    /// variance over the difference.
+    public static let leastMelRatio = 10.0
 
     /// The measured defaults.
     public init() {}

@@ -25,12 +25,13 @@ struct FlowStream: Sendable {
     ) throws(SpeechSynthesisError) {
         try flow.check(prompt)
         self.flow = flow
-        self.prompt = prompt
+        self.prompt = prompt.last(pace.promptTokens)
         self.options = options
         self.pace = pace
         let bands = flow.configuration.outputSize
         var generator = noise
-        promptNoise = generator.normals((prompt.tokens.isEmpty ? 0 : prompt.mel.rows) * bands)
+        let frames = self.prompt.tokens.isEmpty ? 0 : self.prompt.mel.rows
+        promptNoise = generator.normals(frames * bands)
         self.noise = generator
         settled = Tensor(zeros: [0, bands])
         held = settled
@@ -57,7 +58,8 @@ struct FlowStream: Sendable {
             LengthRegulator.stretched(
                 hidden.rows(prompt.tokens.count..<hidden.rows), frames: first..<frames,
                 ratio: ratio, first: firstToken))
-        let known = pace.continuesMel ? settled.rows(first..<settled.rows) : settled.rows(0..<0)
+        // The settled past conditions the flow like the voice's recording does.
+        let known = settled.rows(first..<settled.rows)
         let solution = try flow.solve(
             mu: mu,
             known: Tensor.concatenatedRows([prompt.mel.rows(0..<promptFrames), known]),
@@ -84,5 +86,16 @@ struct FlowStream: Sendable {
                 new.values[place] = (1 - share) * old.values[place] + share * new.values[place]
             }
         }
+    }
+}
+
+extension FlowDecoder.Prompt {
+    /// The end of a voice: its last tokens, at most `count`, and their frames.
+    fileprivate func last(_ count: Int) -> FlowDecoder.Prompt {
+        guard tokens.count > count else { return self }
+        let frames = mel.rows * count / tokens.count
+        return FlowDecoder.Prompt(
+            tokens: Array(tokens.suffix(count)), mel: mel.rows(mel.rows - frames..<mel.rows),
+            embedding: embedding)
     }
 }

@@ -186,7 +186,7 @@ struct SentenceTokens: Sendable {
         if isBetter { best = (tokens, findings) }
     }
 
-    /// Draws until `count` tokens are ready. Nil: they are; else whether the end is a proper one.
+    /// Draws until `count` tokens are ready: nil, or whether the end that came before is a proper one.
     private mutating func draw(to count: Int, progress: (Int) -> Void) async throws -> Bool? {
         guard growing.tokens.count < count else { return nil }
         for try await event in source {

@@ -5,7 +5,7 @@
 import TensorCore
 
 /// The state of one sentence in the vocoder.
-struct VocoderStream: Sendable {
+package struct VocoderStream: Sendable {
     private let vocoder: Vocoder
     private var noise: SeededGenerator
     private let phases: [Float]
@@ -21,7 +21,7 @@ struct VocoderStream: Sendable {
     /// Samples over which the seam of two calls is faded.
     static let fade = 128
 
-    init(vocoder: Vocoder, generator: SeededGenerator) {
+    package init(vocoder: Vocoder, generator: SeededGenerator) {
         self.vocoder = vocoder
         var generator = generator
         phases = vocoder.source.drawPhases(from: &generator)
@@ -32,7 +32,9 @@ struct VocoderStream: Sendable {
 
     /// Samples of the frames `mel` [T, M]; `future` are the frames behind them as far as they are
     /// known, none at the end.
-    mutating func append(_ mel: Tensor, future: Tensor) throws(SpeechSynthesisError) -> [Float] {
+    package mutating func append(_ mel: Tensor, future: Tensor) throws(SpeechSynthesisError)
+        -> [Float]
+    {
         guard mel.rows > 0 else { return [] }
         let frame = vocoder.configuration.samplesPerFrame
         let window = Tensor.concatenatedRows([past, mel, future])
@@ -65,7 +67,7 @@ struct VocoderStream: Sendable {
 
 extension Vocoder {
     /// Frames on either side of a frame that its samples depend on, pitch included.
-    var reach: Int {
+    package var reach: Int {
         var frames = 3.0  // the first convolution has 7 taps
         var rate = 1.0
         for (index, factor) in configuration.upsampleRates.enumerated() {

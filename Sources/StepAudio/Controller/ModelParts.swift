@@ -26,6 +26,7 @@ final class ModelParts: @unchecked Sendable {
     private let locations: ModelLocations
     private let layout: BundleLayout
     private let precision: WeightPrecision?
+    private let keyValueBytes: Int
     private let progress: StepAudio.Progress
     private var loadedTokenizer: AudioTokenizer?
     private var loadedChat: ChatModel?
@@ -35,16 +36,16 @@ final class ModelParts: @unchecked Sendable {
     private var knownChatVocabulary: UnigramTokenizer?
     private var loadedAnalyzer: VoiceAnalyzer?
     private var decoders: [Bool: SpeechDecoder] = [:]
-    private var voices: [String: FlowDecoder.Prompt] = [:]
     private var loadedBytes = 0
 
     init(
         locations: ModelLocations, precision: WeightPrecision?,
-        progress: @escaping StepAudio.Progress
+        keyValueBytes: Int = EngineLimits().cacheBytes, progress: @escaping StepAudio.Progress
     ) {
         self.locations = locations
         layout = locations.layout
         self.precision = precision
+        self.keyValueBytes = keyValueBytes
         self.progress = progress
     }
 
@@ -64,7 +65,6 @@ final class ModelParts: @unchecked Sendable {
             var result = Statistics()
             result.chat = loadedChatEngine?.statistics
             result.speech = loadedSpeech?.engine.statistics
-            result.speakers.entries = voices.count
             result.weightBytes = loadedBytes
             return result
         }
@@ -190,25 +190,23 @@ final class ModelParts: @unchecked Sendable {
         return made
     }
 
-    /// What a speaker's recording was turned into before.
-    func voice(_ speaker: SpeakerDirectory.Speaker) -> FlowDecoder.Prompt? {
-        lock.lock()
-        defer { lock.unlock() }
-        return voices[Self.key(speaker)]
+    /// What identifies the models that turn recordings into prompts: their files with sizes and dates.
+    var voiceModels: String {
+        get throws {
+            let (tokenizer, decoder) = (try layout.audioTokenizer(), try layout.speechDecoder())
+            return [
+                tokenizer.configuration, tokenizer.normalization, tokenizer.model,
+                tokenizer.linguisticCodebook, tokenizer.semanticModel, decoder.configuration,
+                decoder.speakerEncoder,
+            ].map(Self.fingerprint).joined(separator: "\n")
+        }
     }
 
-    /// Keeps a speaker's prompt for the next time.
-    func keep(_ prompt: FlowDecoder.Prompt, for speaker: SpeakerDirectory.Speaker) {
-        lock.lock()
-        defer { lock.unlock() }
-        voices[Self.key(speaker)] = prompt
-    }
-
-    /// A recording that was replaced since has another key.
-    private static func key(_ speaker: SpeakerDirectory.Speaker) -> String {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: speaker.promptAudio)
+    /// A file by path, size and date: one that was replaced has another fingerprint.
+    static func fingerprint(_ path: String) -> String {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         let date = (attributes?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
-        return "\(speaker.promptAudio)\n\(date)"
+        return "\(path) \(attributes?[.size] as? Int ?? 0) \(date)"
     }
 
     private func languageModel(
@@ -224,7 +222,9 @@ final class ModelParts: @unchecked Sendable {
             throw LanguageModelError.vocabularyMismatch(
                 tokenizer: vocabulary.vocabularySize, model: model.configuration.vocabularySize)
         }
-        return (EmbeddedEngine(model), vocabulary)
+        return (
+            EmbeddedEngine(model, limits: EngineLimits(cacheBytes: keyValueBytes)), vocabulary
+        )
     }
 
     /// Loads a part whose weights fit, and counts them.

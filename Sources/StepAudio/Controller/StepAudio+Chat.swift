@@ -37,6 +37,18 @@ extension StepAudio {
         for message in messages {
             try message.style.validate(as: StepAudioError.self)
         }
+        let key =
+            onSpeech == nil
+            ? answerKey(
+                "answer", scope: options.cacheScope, options: "\(options)",
+                speaker: options.speech.speaker, input: "\(messages)",
+                sounds: messages.flatMap(\.sounds) + (options.speech.clone.map { [$0.audio] } ?? [])
+            )
+            : nil
+        if let key, case .answer(let answer, let history) = answers.value(key) {
+            onText(answer.text)
+            return (answer, history)
+        }
         var timings = Timings()
         var answer: Answer
         let history: [Message]
@@ -59,12 +71,16 @@ extension StepAudio {
         timings.chat = answer.timings.chat
         answer.timings = timings
         answer.timings.elapsed += answer.timings.chat
-        guard options.speaks else { return (answer, history) }
+        guard options.speaks else {
+            if let key { keep(.answer(answer, history: history), for: key) }
+            return (answer, history)
+        }
         try Self.requireWords(answer.text)
         let spoken = try await say(
             Self.spoken(answer.text), options: Self.speech(options, answering: messages))
         answer.speech = spoken.speech
         answer.timings += spoken.timings
+        if let key { keep(.answer(answer, history: history), for: key) }
         return (answer, history)
     }
 
@@ -260,5 +276,12 @@ extension StepAudio {
             }
             return ChatTurn(role: message.role, content: content)
         }
+    }
+}
+
+extension Message {
+    /// The recordings in the turn.
+    fileprivate var sounds: [Sound] {
+        content?.compactMap { if case .audio(let sound) = $0 { sound } else { nil } } ?? []
     }
 }

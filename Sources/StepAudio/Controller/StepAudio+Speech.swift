@@ -12,6 +12,8 @@ extension StepAudio {
         _ text: String, options: SpeechOptions = SpeechOptions()
     ) async throws -> SpokenText {
         var timings = Timings()
+        let key = speechKey(text, options: options)
+        if let key, case .speech(let known) = answers.value(key) { return known }
         let job = try await speechJob(text, options: options, timings: &timings)
         return try await translating("speech") {
             let start = ContinuousClock.now
@@ -19,8 +21,16 @@ extension StepAudio {
             let speech = try await job.synthesizer.speak(
                 job.text, voice: job.voice, decoder: job.decoder, options: options.synthesis,
                 progress: synthesisProgress)
-            return try await finished(speech, options: options, timings: &timings)
+            let result = try await finished(speech, options: options, timings: &timings)
+            if let key { keep(.speech(result), for: key) }
+            return result
         }
+    }
+
+    private func speechKey(_ text: String, options: SpeechOptions) -> String? {
+        answerKey(
+            "speech", scope: options.cacheScope, options: "\(options)", speaker: options.speaker,
+            input: text, sounds: options.clone.map { [$0.audio] } ?? [])
     }
 
     /// Speaks a text and gives its sound out piece by piece, ended by the whole.

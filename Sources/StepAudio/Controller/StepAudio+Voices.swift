@@ -2,6 +2,7 @@
 // models.
 
 import AudioSignal
+import Foundation
 import SpeechSynthesis
 import TensorCore
 
@@ -17,10 +18,10 @@ extension StepAudio {
         for options: SpeechOptions, instruction: String, timings: inout Timings
     ) async throws -> Voice {
         let (locations, userVoices) = (locations, self.options.userVoices)
-        let made = try await ComputeThreads.run { [parts] in
+        let made = try await ComputeThreads.run { [parts, voices] in
             var spent = Timings()
             let voice = try Self.voice(
-                for: options, instruction: instruction, parts: parts,
+                for: options, instruction: instruction, parts: parts, voices: voices,
                 store: VoiceStore(locations: locations, userDirectory: userVoices), timings: &spent)
             return (voice, spent)
         }
@@ -29,7 +30,7 @@ extension StepAudio {
     }
 
     private static func voice(
-        for options: SpeechOptions, instruction: String, parts: ModelParts,
+        for options: SpeechOptions, instruction: String, parts: ModelParts, voices: VoiceCache,
         store: @autoclosure () throws -> VoiceStore, timings: inout Timings
     ) throws -> Voice {
         if let clone = options.clone {
@@ -38,19 +39,25 @@ extension StepAudio {
                 throw StepAudioError.emptyInput("the text of the voice to clone")
             }
             let clip = try SoundReader.clip(of: clone.audio)
-            return Voice(
-                name: "", promptText: text,
-                prompt: try prompt(of: clip, parts: parts, timings: &timings))
+            // Recordings that callers bring stay in memory.
+            let samples = clip.mono()
+            let name = SHA256.hex(samples.withUnsafeBytes { Array($0) }) + " \(clip.sampleRate)"
+            let prompt = try voices.prompt(
+                name: name, models: parts.voiceModels, content: { nil },
+                make: { try Self.prompt(of: clip, parts: parts, timings: &timings) })
+            return Voice(name: "", promptText: text, prompt: prompt)
         }
         let store = try store()
         let base = try store.speaker(options.speaker)
         let speaker = try instruction.isEmpty ? base : store.speaker(base.id + instruction)
-        if let known = parts.voice(speaker) {
-            return Voice(name: base.id, promptText: speaker.promptText, prompt: known)
-        }
-        let clip = try SoundReader.clip(of: .file(speaker.promptAudio))
-        let prompt = try prompt(of: clip, parts: parts, timings: &timings)
-        parts.keep(prompt, for: speaker)
+        let prompt = try voices.prompt(
+            name: ModelParts.fingerprint(speaker.promptAudio), models: parts.voiceModels,
+            content: { FileManager.default.contents(atPath: speaker.promptAudio) },
+            make: {
+                try Self.prompt(
+                    of: SoundReader.clip(of: .file(speaker.promptAudio)), parts: parts,
+                    timings: &timings)
+            })
         return Voice(name: base.id, promptText: speaker.promptText, prompt: prompt)
     }
 

@@ -31,12 +31,22 @@ public final class StepAudio: Sendable {
         /// A server that runs the speech language model; the rest of speech stays here.
         public var speechServer: ModelServer?
 
+        /// Where what speakers' recordings were turned into is kept between runs; nil keeps it in
+        /// memory only.
+        public var cacheDirectory: String?
+        /// Bytes of the language models' key-value pages, for each model.
+        public var keyValueBytes = 512_000_000
+        /// Bytes of whole answers that calls with a `cacheScope` share.
+        public var answerCacheBytes = 64_000_000
+
         /// Makes options.
         public init(
             precision: WeightPrecision? = nil, progress: @escaping Progress = { _, _, _ in },
             userVoices: String = ModelLocations.userSpeakersDirectory,
-            chatServer: ModelServer? = nil, speechServer: ModelServer? = nil
+            chatServer: ModelServer? = nil, speechServer: ModelServer? = nil,
+            cacheDirectory: String? = ModelLocations.userCacheDirectory
         ) {
+            self.cacheDirectory = cacheDirectory
             self.chatServer = chatServer
             self.speechServer = speechServer
             self.precision = precision
@@ -50,6 +60,8 @@ public final class StepAudio: Sendable {
     let options: Options
     let parts: ModelParts
     let calls = Atomic<Int>(0)
+    let voices: VoiceCache
+    let answers: BoundedCache<CachedAnswer>
     private let remote: RemoteEngines
 
     /// Prepares a system; nothing is loaded yet.
@@ -57,8 +69,11 @@ public final class StepAudio: Sendable {
         self.locations = locations
         self.options = options
         remote = RemoteEngines(chat: options.chatServer, speech: options.speechServer)
+        voices = VoiceCache(directory: options.cacheDirectory)
+        answers = BoundedCache(limit: options.answerCacheBytes)
         parts = ModelParts(
-            locations: locations, precision: options.precision, progress: options.progress)
+            locations: locations, precision: options.precision,
+            keyValueBytes: options.keyValueBytes, progress: options.progress)
     }
 
     /// Loads a whole system from the original's three folders.
@@ -106,6 +121,8 @@ public final class StepAudio: Sendable {
     /// What the system does now and has done so far.
     public func statistics() async -> Statistics {
         var result = parts.statistics
+        result.speakers = voices.statistics
+        result.answers = answers.statistics
         result.callsInFlight = calls.load(ordering: .relaxed)
         result.peakBytes = ProcessMemory.peak
         return result
