@@ -123,7 +123,7 @@ public struct FlowDecoder: Sendable {
         var step = grid[1] - grid[0]
         for index in 1...options.steps {
             try Task.checkCancellation()
-            let (state, now) = (x, time)
+            let (state, given, now) = (x, condition, time)
             var v: Tensor
             if guidance != 0 {
                 // Side by side: each runs from end to end without waiting for the other's parts.
@@ -132,7 +132,7 @@ public struct FlowDecoder: Sendable {
                     return velocity(
                         state: state, mu: isFree ? silence : mu,
                         speaker: isFree ? noSpeaker : speaker,
-                        condition: isFree ? silence : condition, time: now)
+                        condition: isFree ? silence : given, time: now)
                 }
                 both[0].scale(by: 1 + guidance)
                 both[1].scale(by: -guidance)
@@ -140,7 +140,7 @@ public struct FlowDecoder: Sendable {
                 v += both[1]
             } else {
                 v = velocity(
-                    state: state, mu: mu, speaker: speaker, condition: condition, time: now)
+                    state: state, mu: mu, speaker: speaker, condition: given, time: now)
             }
             v.scale(by: step)
             x += v
