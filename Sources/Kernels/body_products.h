@@ -94,7 +94,7 @@ INLINE void prefetch(const char *p, long bytes) {
 INLINE void row_block(int vectors, long first, long n, long k, const float *a, const void *b,
                       long b_stride, int type, float *c, float alpha, bool accumulate,
                       const float *bias) {
-  long rows[4][W];
+  long rows[2][W];
   for (int v = 0; v < vectors; v++) {
     for (long o = 0; o < W; o++) {
       long output = first + v * W + o;
@@ -105,11 +105,11 @@ INLINE void row_block(int vectors, long first, long n, long k, const float *a, c
   const char *next = (const char *)b + (first + vectors * W) * b_stride * element;
   const bool fetches = b_stride == k && first + vectors * W < n;
   const long step = vectors * W * SPAN(type) * element;
-  float tile[4 * W];
+  float tile[2 * W];
   long k0 = 0;
   do { // at least once: without inputs the result is the bias
     long end = k - k0 < KC ? k : k0 + KC;
-    vf total[4];
+    vf total[2];
     for (int v = 0; v < vectors; v++) {
       total[v] = (vf)0.0f;
     }
@@ -150,8 +150,8 @@ INLINE void row_block(int vectors, long first, long n, long k, const float *a, c
 INLINE void one_row(long n, long k, const float *a, const void *b, long b_stride, int type,
                     float *c, float alpha, bool accumulate, const float *bias) {
   long j = 0;
-  for (; j + 3 * W < n; j += 4 * W) {
-    row_block(4, j, n, k, a, b, b_stride, type, c, alpha, accumulate, bias);
+  for (; j + W < n; j += 2 * W) {
+    row_block(2, j, n, k, a, b, b_stride, type, c, alpha, accumulate, bias);
   }
   for (; j < n; j += W) {
     row_block(1, j, n, k, a, b, b_stride, type, c, alpha, accumulate, bias);

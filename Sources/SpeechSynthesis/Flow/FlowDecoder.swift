@@ -129,9 +129,8 @@ public struct FlowDecoder: Sendable {
     ) throws -> Tensor {
         let bands = configuration.outputSize
         let speaker = speakerProjection(Self.normalized(embedding)).values
-        var shown = Tensor(zeros: [mu.rows, bands])
-        shown.values.replaceSubrange(0..<known.values.count, with: known.values)
-        let condition = shown
+        var condition = Tensor(zeros: [mu.rows, bands])
+        condition.values.replaceSubrange(0..<known.values.count, with: known.values)
         let silence = Tensor(zeros: [mu.rows, bands])
         let noSpeaker = [Float](repeating: 0, count: speaker.count)
         let guidance = options.guidance ?? Float(configuration.solver.guidance)
@@ -142,7 +141,7 @@ public struct FlowDecoder: Sendable {
         var step = grid[1] - grid[0]
         for index in 1...options.steps {
             try Task.checkCancellation()
-            let (state, now) = (x, time)
+            let (state, given, now) = (x, condition, time)
             var v: Tensor
             if guidance != 0 {
                 // Side by side: each runs from end to end without waiting for the other's parts.
@@ -151,7 +150,7 @@ public struct FlowDecoder: Sendable {
                     return velocity(
                         state: state, mu: isFree ? silence : mu,
                         speaker: isFree ? noSpeaker : speaker,
-                        condition: isFree ? silence : condition, time: now)
+                        condition: isFree ? silence : given, time: now)
                 }
                 both[0].scale(by: 1 + guidance)
                 both[1].scale(by: -guidance)
@@ -159,7 +158,7 @@ public struct FlowDecoder: Sendable {
                 v += both[1]
             } else {
                 v = velocity(
-                    state: state, mu: mu, speaker: speaker, condition: condition, time: now)
+                    state: state, mu: mu, speaker: speaker, condition: given, time: now)
             }
             v.scale(by: step)
             x += v
