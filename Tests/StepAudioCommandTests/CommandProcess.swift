@@ -39,9 +39,6 @@ enum CommandProcess {
     }
 
     struct Missing: Error, CustomStringConvertible {
-        /// Standard output as text.
-        var output: String { String(decoding: bytes, as: UTF8.self) }
-
         var description: String { "the command stepaudio was not built beside the tests" }
     }
 

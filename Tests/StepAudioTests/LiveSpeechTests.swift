@@ -47,8 +47,11 @@ import Testing
         }
         #expect(Set(chunks.map(\.text)).count == last.sentence + 1)
         let whole = try await Pocket.system.say(text, options: options(speed: speed)).speech
-        #expect(spoken.speech.tokens == whole.tokens)
-        #expect(abs(spoken.speech.samples.count - whole.samples.count) <= 1)
+        // Offline, doubtful tokens are drawn again; what was heard already stays.
+        if spoken.speech.repairs.isEmpty {
+            #expect(spoken.speech.tokens == whole.tokens)
+            #expect(abs(spoken.speech.samples.count - whole.samples.count) <= 1)
+        }
         let first = try #require(spoken.timings.firstAudio)
         #expect(first > 0 && first < spoken.timings.elapsed)
     }

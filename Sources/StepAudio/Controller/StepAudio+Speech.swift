@@ -17,11 +17,11 @@ extension StepAudio {
         let job = try await speechJob(text, options: options, timings: &timings)
         return try await translating("speech") {
             let start = ContinuousClock.now
-            defer { timings.elapsed += start.secondsUntilNow }
             let speech = try await job.synthesizer.speak(
                 job.text, voice: job.voice, decoder: job.decoder, options: options.synthesis,
                 progress: synthesisProgress)
-            let result = try await finished(speech, options: options, timings: &timings)
+            var result = try await finished(speech, options: options, timings: &timings)
+            result.timings.elapsed += start.secondsUntilNow
             if let key { keep(.speech(result), for: key) }
             return result
         }

@@ -61,12 +61,15 @@ extension StepAudio {
             timings.load += start.secondsUntilNow
             let voice = try await voice(for: options, instruction: "", timings: &timings)
             let progress = synthesisProgress
+            let begin = ContinuousClock.now
             let speech = try await ComputeThreads.run {
                 try SpeechSynthesizer.decode(
                     ids, voice: voice.prompt, decoder: decoder, flow: options.flow,
                     seed: options.sampling.seed, progress: progress)
             }
-            return try await finished(speech, options: options, timings: &timings)
+            var result = try await finished(speech, options: options, timings: &timings)
+            result.timings.elapsed += begin.secondsUntilNow
+            return result
         }
     }
 }
