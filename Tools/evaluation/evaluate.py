@@ -63,7 +63,7 @@ class Listener:
     """Whisper tiny.en, and the command under test."""
 
     def __init__(self, command, models, folder):
-        self.model = WhisperModel(str(model_directory()), device="cpu", compute_type="float32", cpu_threads=2)
+        self.model = WhisperModel(str(model_directory()), device="cpu", compute_type="float32", cpu_threads=1)
         self.command, self.models, self.folder = command, models, pathlib.Path(folder)
         self.factors = []
 

@@ -15,7 +15,7 @@ from .paths import Work
 from .session import plot
 
 # Minutes of each training on one core; the committed bundle was trained so.
-MINUTES = {"linguistic": 10, "semantic": 12, "speaker": 4, "vocoder": 45, "flow": 55, "chat": 40, "speech": 75}
+MINUTES = {"linguistic": 10, "semantic": 12, "speaker": 4, "vocoder": 45, "flow": 55, "chat": 40, "speech": 79}
 
 
 def main():
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--work", default=".build/training", help="folder of everything that is made")
     parser.add_argument("--minutes", type=float, help="budget of a training, earlier runs included")
     parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
-    parser.add_argument("--utterances", type=int, default=24000, help="utterances of the stage `spoken`")
+    parser.add_argument("--utterances", type=int, default=12000, help="utterances of the stage `spoken`")
     parser.add_argument("--bundle", default="Models/pocket", help="whose tokenizers and voice `spoken` and `speech` use")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="Models/pocket", help="where export writes")

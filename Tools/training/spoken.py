@@ -86,7 +86,19 @@ class Reader:
         self.known = vocabulary.Vocabulary(work)
 
     def __call__(self, text, seed):
-        """Codes [T], and word, phone, next phone and place in the word of each; None when words and phones differ."""
+        """Rows [T, 5] of a text, its sentences read one by one so that the pauses between them are short."""
+        rows, words = [], 0
+        for sentence in self.teacher.voice.split_sentences(text):
+            found = self.sentence(sentence.strip(), seed)
+            if found is None:
+                return None
+            found[:, 1] += words
+            words += len(sentence.split())
+            rows.append(found)
+        return np.concatenate(rows)
+
+    def sentence(self, text, seed):
+        """Code, and word, phone, place in the word and next phone under it; None when words and phones differ."""
         samples, phones, durations, _ = self.teacher.read(text, seed)
         codes = interleaved(*self.tokenizer(resample_poly(samples, 320, 441).astype(np.float32)))
         word, place, units, bounds, before = 0, 0, [], [], None
