@@ -69,8 +69,9 @@ public enum Parallel {
     }
 
     /// Splits `count` items into ranges whose bounds are multiples of `grain`, at most
-    /// `partsPerThread` for each thread, and calls `body` once for each range. More parts than threads
-    /// even out threads that are held up.
+    /// `partsPerThread` for each thread, and calls `body` once for each range.
+    ///
+    /// More parts than threads even out threads that are held up.
     public static func forEachRange(
         _ count: Int, grain: Int = 1, partsPerThread: Int = 1,
         _ body: @Sendable (Range<Int>) -> Void

@@ -12,6 +12,8 @@ final class WorkerPool: @unchecked Sendable {
 
     static let shared = WorkerPool()
 
+    /// The loop's state in one word.
+    ///
     /// Bit 0: the loop is open. Bits 1-20: threads that joined. Bits 21-40: threads that left. Above:
     /// the loop's number.
     private let state = Atomic<UInt64>(0)
@@ -35,8 +37,9 @@ final class WorkerPool: @unchecked Sendable {
 
     private init() {}
 
-    /// Calls `body` for each index below `count` on at most `threads` threads. False, with nothing
-    /// done, when another loop has the pool.
+    /// Calls `body` for each index below `count` on at most `threads` threads.
+    ///
+    /// False, with nothing done, when another loop has the pool.
     func run(_ count: Int, threads: Int, _ body: (Int) -> Void) -> Bool {
         guard !isOwned.exchange(true, ordering: .acquiring) else { return false }
         defer { isOwned.store(false, ordering: .releasing) }

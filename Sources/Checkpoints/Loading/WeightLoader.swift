@@ -97,8 +97,9 @@ public final class WeightLoader {
     }
 
     /// A weight matrix [outputs, inputs], in place where the file's type is the precision asked;
-    /// `transposed` means that the file has it as [inputs, outputs]. A matrix that the file holds
-    /// quantised stays so, whatever precision is asked.
+    /// `transposed` means that the file has it as [inputs, outputs].
+    ///
+    /// A matrix that the file holds quantised stays so, whatever precision is asked.
     public func matrix(
         _ name: String, outputs: Int, inputs: Int, precision: WeightPrecision = .fp32,
         transposed: Bool = false

@@ -16,8 +16,9 @@ public struct CheckpointQuantizer {
     public struct Summary: Sendable, Encodable {
         /// Matrices that were rounded.
         public var matrices = 0
-        /// Bytes of all tensors before and after.
+        /// Bytes of all tensors before.
         public var bytesBefore = 0
+        /// Bytes of all tensors after.
         public var bytesAfter = 0
 
         enum CodingKeys: String, CodingKey {
@@ -45,8 +46,9 @@ public struct CheckpointQuantizer {
         name.hasPrefix("model.layers.") && name.hasSuffix("_proj.weight")
     }
 
-    /// Reads the model in `folder` and writes it to `output`, which must not hold one yet. Files beside
-    /// the weights are copied.
+    /// Reads the model in `folder` and writes it to `output`, which must not hold one yet.
+    ///
+    /// Files beside the weights are copied.
     @discardableResult
     public func quantize(
         folder: String, to output: String, progress: (Int, Int) -> Void = { _, _ in }

@@ -99,7 +99,7 @@ extension Benchmark {
             maximumNewTokens: tokens, candidates: subject.candidates)
     }
 
-    /// Time until the prompt is processed. Every run has another prompt, so that nothing is reused.
+    /// Time until the prompt is processed; every run has another prompt, so that nothing is reused.
     private func prefill(
         _ subject: Subject, _ shape: Shape, _ context: Int, _ machine: BenchmarkReport.Machine
     ) async throws -> BenchmarkReport.Result {

@@ -42,10 +42,15 @@ public struct Benchmark {
 
     /// What to measure.
     public struct Options: Sendable {
+        /// Parts of the system.
         public var stages = Stage.allCases.filter { $0 != .precision }
+        /// Sizes of the models.
         public var shapes: [Shape] = [.pocket]
+        /// Precisions of the language models' weights.
         public var precisions: [WeightPrecision] = [.bf16]
+        /// Sequences at once.
         public var batches = [1]
+        /// Tokens of the prompt.
         public var contexts = [128]
         /// Layers to run at most; nil runs as many as memory holds.
         public var layers: Int?
@@ -62,9 +67,8 @@ public struct Benchmark {
     let locations: ModelLocations
     let progress: @Sendable (String) -> Void
 
-    /// - Parameters:
-    ///   - locations: the bundle that the shape `pocket` stands for.
-    ///   - progress: hears what is measured next.
+    /// Prepares a benchmark: `locations` is the bundle that the shape `pocket` stands for, `progress`
+    /// hears what is measured next.
     public init(
         _ options: Options, locations: ModelLocations,
         progress: @escaping @Sendable (String) -> Void = { _ in }

@@ -40,8 +40,9 @@ public struct BenchmarkReport: Sendable, Encodable {
         public var batch: Int
         /// Tokens before the first one that is measured, or of the prompt.
         public var context: Int
-        /// Layers that were run, and layers of the shape: fewer where memory does not hold all.
+        /// Layers that were run: fewer than the shape has where memory does not hold all.
         public var layers: Int?
+        /// Layers of the shape.
         public var layersOfShape: Int?
         /// Median seconds of one run: a step of decoding, a prompt, a stretch of speech.
         public var seconds: Double
@@ -49,8 +50,11 @@ public struct BenchmarkReport: Sendable, Encodable {
         public var spread: Double
         /// Runs.
         public var runs: Int
+        /// Tokens a second, of all sequences.
         public var tokensPerSecond: Double?
+        /// Weights and cache read, in 10^9 bytes a second.
         public var gigabytesPerSecond: Double?
+        /// Work in 10^9 operations a second.
         public var gigaflops: Double?
         /// Seconds of work for a second of sound.
         public var realTimeFactor: Double?
@@ -58,10 +62,11 @@ public struct BenchmarkReport: Sendable, Encodable {
         public var shareOfLimit: Double?
         /// The limit: read bandwidth, fp32 or int8 products.
         public var limit: String?
-        /// Against the same weights in fp32, on the same tokens: cosine of the logits, divergence of the
-        /// distributions in nats, and how often the most likely token is the same.
+        /// Cosine of the logits against the same weights in fp32, on the same tokens.
         public var logitsCosine: Double?
+        /// Divergence of the distributions from those of fp32, in nats.
         public var divergence: Double?
+        /// Share of positions whose most likely token is the one of fp32.
         public var greedyAgreement: Double?
         /// Largest resident memory of the process so far.
         public var peakBytes: Int
@@ -81,6 +86,8 @@ public struct BenchmarkReport: Sendable, Encodable {
         }
     }
 
+    /// The machine's limits.
     public var machine: Machine
+    /// What was measured, in order.
     public var results: [Result]
 }

@@ -34,7 +34,7 @@ package struct WeightSize: Sendable, Equatable {
         self.storedAs = storedAs
     }
 
-    /// Bytes in memory at a precision. What is stored quantised stays so.
+    /// Bytes in memory at a precision; what is stored quantised stays so.
     func bytes(at precision: WeightPrecision) -> Int {
         guard hasPrecision else { return parameters * 4 }
         func bytes(_ count: Int, _ precision: WeightPrecision) -> Int {
