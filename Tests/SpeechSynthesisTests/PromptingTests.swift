@@ -84,7 +84,11 @@ struct SentenceSplitterTests {
     }
 
     @Test func packsShortSentences() {
-        #expect(parts("Hi. Yes. No.", longest: 10) == ["Hi. Yes. No."])
+        #expect(parts("Hi. No.", longest: 10) == ["Hi. No."])
+        #expect(
+            parts("No. The sky is blue. Yes. Good morning.", longest: 10) == [
+                "No. The sky is blue.", "Yes. Good morning.",
+            ])
     }
 
     @Test func repeatsTagsAndNeverCutsThem() {

@@ -185,7 +185,7 @@ def test_chinese_and_the_theme(page):
 def test_everything_has_a_name_for_screen_readers(page):
     nameless = page.execute_script(
         """return [...document.querySelectorAll("button, input, select, textarea")].filter((element) =>
-           !(element.ariaLabel || element.innerText?.trim() || element.labels?.length)).map((element) => element.outerHTML)"""
+           !(element.ariaLabel || element.textContent?.trim() || element.labels?.length)).map((element) => element.outerHTML)"""
     )
     assert nameless == []
 

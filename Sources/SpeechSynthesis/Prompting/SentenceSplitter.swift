@@ -4,6 +4,9 @@
 
 /// Splits text into parts that are spoken one after the other.
 public struct SentenceSplitter: Sendable {
+    /// Shortest sentence in seconds of speech that is spoken alone; "Yes." goes with what follows.
+    static let shortestPart = 0.6
+
     /// Longest part in seconds of speech, by the estimate below.
     public let longestPart: Double
 
@@ -34,18 +37,23 @@ public struct SentenceSplitter: Sendable {
 
     /// The parts of a text in order, which is all of it but for white space between them.
     ///
-    /// Leading tags are repeated in front of every part.
+    /// A part is a sentence; a very short one goes with the next, a long one is cut at its pauses. Leading tags are repeated in front of every part.
     public func split(_ text: String) -> [String] {
         let (tags, body) = BracketTag.split(text)
         var parts: [String] = []
         var current = ""
-        for sentence in sentences(body).flatMap(shortened) {
-            let joined = current + sentence
-            if !current.isEmpty, Self.seconds(joined) > longestPart {
+        for sentence in sentences(body) {
+            for piece in shortened(sentence) {
+                if !current.isEmpty, Self.seconds(current + piece) > longestPart {
+                    parts.append(current)
+                    current = piece
+                } else {
+                    current += piece
+                }
+            }
+            if Self.seconds(current) >= Self.shortestPart {
                 parts.append(current)
-                current = sentence
-            } else {
-                current = joined
+                current = ""
             }
         }
         parts.append(current)

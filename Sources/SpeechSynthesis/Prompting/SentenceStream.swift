@@ -6,9 +6,6 @@ public struct SentenceStream: Sendable {
     private var rest = ""
     private var tags: String?
 
-    /// Shortest text in seconds of speech that is given out alone; "Yes." waits for what follows.
-    static let shortest = 0.6
-
     /// A stream without text.
     public init() {}
 
@@ -24,7 +21,9 @@ public struct SentenceStream: Sendable {
         let sentences = splitter.sentences(rest)
         for sentence in sentences.dropLast() {
             waiting += sentence
-            guard SentenceSplitter.seconds(waiting) >= Self.shortest else { continue }
+            guard SentenceSplitter.seconds(waiting) >= SentenceSplitter.shortestPart else {
+                continue
+            }
             complete.append(waiting)
             waiting = ""
         }

@@ -99,7 +99,8 @@ package struct VoiceActivityDetector {
     /// How sure it is that these 20 ms are speech.
     package mutating func probability(_ samples: [Float]) -> Double {
         let power = transform.power(zip(samples, window).map { Double($0) * $1 })
-        let band = Array(power[2...min(80, power.count - 1)])  // 100 Hz to 4 kHz
+        // 200 Hz to 4 kHz: the window spreads the mains' hum over everything below.
+        let band = Array(power[4...min(80, power.count - 1)])
         let mean = band.reduce(0, +) / Double(band.count)
         let scale = Double(frame) * Double(frame) / 16
         let level = 10 * log10(mean / scale + 1e-12)
