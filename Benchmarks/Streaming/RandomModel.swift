@@ -1,5 +1,7 @@
 // A speech language model of the published shape with random weights: how much a batch saves when the
-// weights are far larger than the processor's caches. `STEPAUDIO_LAYERS` sets the number of layers.
+// weights are far larger than the processor's caches.
+// `STEPAUDIO_LAYERS` sets the number of layers,
+// `STEPAUDIO_PRECISION` that of the weights.
 
 import Checkpoints
 import Foundation
@@ -21,7 +23,7 @@ func publishedShape(layers: Int) -> LanguageModelConfiguration {
 }
 
 /// Weights that repeat a block of random ones: as slow as real ones, made quickly.
-func randomModel(layers: Int) throws -> Step1Model {
+func randomModel(layers: Int, precision: WeightPrecision) throws -> Step1Model {
     let c = publishedShape(layers: layers)
     var generator = SeededGenerator(seed: 1)
     let block = generator.normals(1 << 16).map { WeightMatrix.roundToBFloat16($0 * 0.02) }
@@ -59,12 +61,17 @@ func randomModel(layers: Int) throws -> Step1Model {
     try add("lm_head.weight", [c.vocabularySize, width])
     return try Step1Model(
         configuration: c, source: NamedTensors(origin: "memory", tensors: tensors),
-        precision: .bf16)
+        precision: precision)
 }
 
 func measureBatch() async throws {
     let layers = Int(ProcessInfo.processInfo.environment["STEPAUDIO_LAYERS"] ?? "") ?? 4
-    let engine = EmbeddedEngine(try randomModel(layers: layers))
+    let name = ProcessInfo.processInfo.environment["STEPAUDIO_PRECISION"] ?? "int8"
+    guard let precision = WeightPrecision(rawValue: name) else {
+        print("STEPAUDIO_PRECISION is '\(name)'; accepted: fp32, bf16, int8, int4")
+        return
+    }
+    let engine = EmbeddedEngine(try randomModel(layers: layers, precision: precision))
     let prefix = (0..<120).map { $0 * 31 % 60_000 }
     @Sendable func request(_ index: Int) -> GenerationRequest {
         GenerationRequest(
@@ -88,7 +95,7 @@ func measureBatch() async throws {
             }
         }
         print(
-            "\(count) sentences through a 3B-shaped bf16 model of \(layers) layers: together "
+            "\(count) sentences through a 3B-shaped \(name) model of \(layers) layers: together "
                 + "\(text(together)) s, one after the other \(text(single)) s: "
                 + "\(text(single / together)) times")
     }

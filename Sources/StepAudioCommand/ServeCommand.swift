@@ -19,6 +19,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var listening: ListeningSettings
     @OptionGroup var limits: LimitSettings
+    @OptionGroup var caches: CacheSettings
     @OptionGroup var logging: LoggingSettings
     @OptionGroup var model: ModelSettings
 
@@ -28,16 +29,19 @@ struct ServeCommand: AsyncParsableCommand {
         try listening.fill(&options)
         try limits.fill(&options.limits)
         try logging.fill(&options)
+        let memory = try caches.resolved()
+        options.keepsAnswers = memory.answerBytes > 0
         do {
             try options.validate()
         } catch {
             throw ValidationError("\(error)")
         }
-        let system = StepAudio(
-            locations: settings.locations,
-            options: StepAudio.Options(
-                precision: settings.precision, userVoices: options.userVoices,
-                chatServer: settings.chatServer, speechServer: settings.speechServer))
+        var systemOptions = StepAudio.Options(
+            precision: settings.precision, userVoices: options.userVoices,
+            chatServer: settings.chatServer, speechServer: settings.speechServer)
+        systemOptions.answerCacheBytes = memory.answerBytes
+        systemOptions.keyValueBytes = memory.keyValueBytes
+        let system = StepAudio(locations: settings.locations, options: systemOptions)
         let server = try StepAudioServer(system: system, options: options)
         let host = options.host.contains(":") ? "[\(options.host)]" : options.host
         try await server.run { port in
@@ -136,6 +140,42 @@ struct LimitSettings: ParsableArguments {
         limits.idleSeconds = try time(idleTimeout, "IDLE_TIMEOUT", limits.idleSeconds)
         limits.shutdownSeconds = try time(
             shutdownTimeout, "SHUTDOWN_TIMEOUT", limits.shutdownSeconds)
+    }
+}
+
+/// How much the server keeps in memory between requests.
+struct CacheSettings: ParsableArguments {
+    @Option(
+        help: """
+            Megabytes of key-value pages for each language model, shared prefixes included (default \
+            512).
+            """)
+    var keyValueCache: Int?
+
+    @Option(
+        help: """
+            Megabytes of whole answers that a client gets again when it asks the same in everything, \
+            seed included; never across API keys (default 0: off).
+            """)
+    var answerCache: Int?
+
+    func resolved() throws -> (keyValueBytes: Int, answerBytes: Int) {
+        func bytes(
+            _ value: Int?, _ name: String, _ known: Int, _ accepted: ClosedRange<Int>
+        ) throws -> Int {
+            let twin = name.uppercased().replacing("-", with: "_")
+            let megabytes = try value ?? Environment.value(twin, as: Int.self) ?? known
+            guard accepted.contains(megabytes) else {
+                throw ValidationError(
+                    "\(name) is \(megabytes); accepted: \(accepted.lowerBound) to "
+                        + "\(accepted.upperBound) megabytes")
+            }
+            return megabytes * 1_000_000
+        }
+        return (
+            try bytes(keyValueCache, "key-value-cache", 512, 16...1_000_000),
+            try bytes(answerCache, "answer-cache", 0, 0...1_000_000)
+        )
     }
 }
 

@@ -31,6 +31,11 @@ final class Backend: Sendable {
 
     var limits: ServerLimits { options.limits }
 
+    /// Whose earlier answers a client may get again; nil gives none.
+    func cacheScope(_ client: String) -> String? {
+        options.keepsAnswers ? client : nil
+    }
+
     /// Logs a text of a user or of an answer, when the options say so.
     func logContent(_ label: String, _ text: String, _ context: ServerContext) {
         guard options.logsContent else { return }

@@ -49,6 +49,37 @@ def test_keys_are_asked_for(tmp_path):
         server.stop()
 
 
+def test_answers_are_kept_for_one_key(tmp_path):
+    server = Server("--answer-cache", "64", environment={"STEPAUDIO_API_KEY": "first-key-123,second-key-456"})
+    first, second = ({"authorization": f"Bearer {key}"} for key in ("first-key-123", "second-key-456"))
+    question = {"model": "m", "messages": [{"role": "user", "content": "What color is the sky?"}], "stream": True}
+
+    def figure(name):
+        lines = httpx.get(server.url + "/metrics", headers=first).text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(name + " "))
+
+    def ask(headers):
+        reply = httpx.post(server.url + "/v1/chat/completions", json=question, headers=headers, timeout=120)
+        lines = [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+        return [line["choices"][0]["delta"].get("content") for line in lines if line["choices"]]
+
+    try:
+        assert figure("stepaudio_answer_cache_limit_bytes") == 64e6
+        sound = speech(server, headers=first).content
+        assert len(sound) > 24_000 and figure("stepaudio_answer_cache_hits_total") == 0
+        assert speech(server, headers=first).content == sound
+        assert figure("stepaudio_answer_cache_hits_total") == 1
+        # Another key, another text: each is made.
+        assert speech(server, headers=second).content == sound
+        speech(server, "Good night.", headers=first)
+        assert figure("stepaudio_answer_cache_hits_total") == 1
+        assert ask(first) == ask(first) == ask(second)
+        assert figure("stepaudio_answer_cache_hits_total") == 2
+        assert figure("stepaudio_answer_cache_bytes") > 4 * len(sound) / 2
+    finally:
+        server.stop()
+
+
 def test_other_addresses_need_a_key():
     run = subprocess.run([COMMAND, "serve", "--host", "0.0.0.0", "--port", "0"], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert run.returncode == 64 and "--allow-unauthenticated" in run.stderr

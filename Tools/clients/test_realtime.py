@@ -152,6 +152,25 @@ def test_speech_breaks_an_answer_off(server, questions):
     assert session(server, work)
 
 
+def test_a_held_button_may_be_held_too_long(server, questions):
+    """Silence in front of the words and behind them does not change what is heard."""
+
+    async def work(socket):
+        await socket.send("session.update", session={"type": "realtime", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}})
+        for question in questions[:3]:
+            await socket.speak(numpy.concatenate([SILENCE[:17_000], recording(question), SILENCE, SILENCE]))
+            await socket.send("input_audio_buffer.commit")
+            await socket.send("response.create")
+            done = await socket.until("response.done")
+            assert done["response"]["output"][0]["content"][0]["text"] == question["answer"]
+        # What holds no speech is a turn all the same.
+        await socket.speak(SILENCE)
+        await socket.send("input_audio_buffer.commit")
+        await socket.until("input_audio_buffer.committed")
+
+    session(server, work)
+
+
 def test_cancel_truncate_and_delete(server, questions):
     async def work(socket):
         await socket.send("session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": None}, "output": {"speed": 0.5}}})

@@ -37,14 +37,9 @@ extension StepAudio {
         for message in messages {
             try message.style.validate(as: StepAudioError.self)
         }
+        // A stream is kept as a whole by whoever reads it.
         let key =
-            onSpeech == nil
-            ? answerKey(
-                "answer", scope: options.cacheScope, options: "\(options)",
-                speaker: options.speech.speaker, input: "\(messages)",
-                sounds: messages.flatMap(\.sounds) + (options.speech.clone.map { [$0.audio] } ?? [])
-            )
-            : nil
+            onSpeech == nil ? answerKey("answer", messages, options: options) : nil
         if let key, case .answer(let answer, let history) = answers.value(key) {
             onText(answer.text)
             return (answer, history)
@@ -169,20 +164,26 @@ extension StepAudio {
     public func stream(
         _ messages: [Message], options: ChatOptions = ChatOptions()
     ) -> AsyncThrowingStream<AnswerEvent, any Error> {
-        AsyncThrowingStream { continuation in
-            let task = Task {
-                do {
-                    let result = try await answer(
-                        messages, options: options, onText: { continuation.yield(.text($0)) },
-                        onSpeech: { continuation.yield(.speech($0)) })
-                    continuation.yield(.finished(result.answer))
-                    continuation.finish()
-                } catch {
-                    continuation.finish(throwing: error)
-                }
-            }
-            continuation.onTermination = { _ in task.cancel() }
-        }
+        events(
+            key: answerKey("streamed answer", messages, options: options),
+            known: { if case .streamedAnswer(let events) = $0 { events } else { nil } },
+            keeping: { .streamedAnswer($0) },
+            make: { emit in
+                let result = try await self.answer(
+                    messages, options: options, onText: { emit(.text($0)) },
+                    onSpeech: { emit(.speech($0)) })
+                emit(.finished(result.answer))
+            })
+    }
+
+    private func answerKey(
+        _ kind: String, _ messages: [Message], options: ChatOptions
+    ) -> String? {
+        let clone = options.speech.clone.map { [$0.audio] } ?? []
+        return answerKey(
+            kind, scope: options.cacheScope, options: "\(options)",
+            speaker: options.speech.speaker, input: "\(messages)",
+            sounds: messages.flatMap(\.sounds) + clone)
     }
 
     private func reply(

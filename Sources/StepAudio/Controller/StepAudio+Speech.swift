@@ -12,7 +12,7 @@ extension StepAudio {
         _ text: String, options: SpeechOptions = SpeechOptions()
     ) async throws -> SpokenText {
         var timings = Timings()
-        let key = speechKey(text, options: options)
+        let key = speechKey("speech", text, options: options)
         if let key, case .speech(let known) = answers.value(key) { return known }
         let job = try await speechJob(text, options: options, timings: &timings)
         return try await translating("speech") {
@@ -27,9 +27,11 @@ extension StepAudio {
         }
     }
 
-    private func speechKey(_ text: String, options: SpeechOptions) -> String? {
+    private func speechKey(
+        _ kind: String, _ text: String, options: SpeechOptions
+    ) -> String? {
         answerKey(
-            "speech", scope: options.cacheScope, options: "\(options)", speaker: options.speaker,
+            kind, scope: options.cacheScope, options: "\(options)", speaker: options.speaker,
             input: text, sounds: options.clone.map { [$0.audio] } ?? [])
     }
 
@@ -39,20 +41,16 @@ extension StepAudio {
     public func streamSpeech(
         _ text: String, options: SpeechOptions = SpeechOptions()
     ) -> AsyncThrowingStream<SpeechEvent, any Error> {
-        AsyncThrowingStream { continuation in
-            let task = Task {
-                do {
-                    let result = try await speakStreaming(text, options: options) {
-                        continuation.yield(.chunk($0))
-                    }
-                    continuation.yield(.finished(result))
-                    continuation.finish()
-                } catch {
-                    continuation.finish(throwing: error)
+        events(
+            key: speechKey("streamed speech", text, options: options),
+            known: { if case .streamedSpeech(let events) = $0 { events } else { nil } },
+            keeping: { .streamedSpeech($0) },
+            make: { emit in
+                let result = try await self.speakStreaming(text, options: options) {
+                    emit(.chunk($0))
                 }
-            }
-            continuation.onTermination = { _ in task.cancel() }
-        }
+                emit(.finished(result))
+            })
     }
 
     private func speakStreaming(

@@ -10,7 +10,8 @@ extension Backend {
     func speech(_ request: Request, _ context: ServerContext) async throws -> Response {
         let start = ContinuousClock.now
         let order = try await request.decode(SpeechRequest.self, limit: limits.bodyBytes)
-        let options = try await speechOptions(order)
+        var options = try await speechOptions(order)
+        options.cacheScope = cacheScope(context.client)
         let format = try AudioFormat(
             named: order.responseFormat ?? "mp3", param: "response_format",
             accepted: AudioFormat.speech)

@@ -44,6 +44,8 @@ struct ChatPlan: Sendable {
         }
         var options = try await Self.options(wire, backend)
         options.speaks = format != nil
+        options.cacheScope = backend.cacheScope(context.client)
+        options.speech.cacheScope = options.cacheScope
         self.options = options
     }
 

@@ -22,6 +22,9 @@ struct InputAudioBuffer: Sendable {
     /// Position behind the last sample.
     var end: Int { heldStart + held.count }
 
+    /// Samples of the turn so far, those that wait included.
+    var unsent: Int { recorded + held.count }
+
     /// Takes samples.
     mutating func append(_ samples: [Float]) {
         held += samples

@@ -9,12 +9,9 @@ extension RealtimeSession {
     func append(_ event: ClientEvent) async throws {
         let samples = try Self.samples(event.audio, param: "audio")
         input.append(samples)
-        guard settings.detection != nil else {
-            if input.recording == nil { try await startRecording(at: 0) }
-            try feed(upTo: input.end)
-            return
-        }
-        for happening in detector.append(samples) {
+        let happenings = detector.append(samples)
+        guard settings.detection != nil else { return try await held(happenings) }
+        for happening in happenings {
             switch happening {
             case .started(let start): try await speechStarted(at: start)
             case .stopped(let end): try await speechStopped(at: end)
@@ -30,8 +27,23 @@ extension RealtimeSession {
         }
     }
 
+    /// The client says when a turn is over: silence in front of its speech and behind it stays out, as it does when the
+    /// server listens for turns; sound in which no speech is found stays whole.
+    private func held(_ happenings: [VoiceActivityDetector.Event]) async throws {
+        for case .started(let start) in happenings where input.recording == nil {
+            try await startRecording(at: start)
+        }
+        if input.recording != nil { try feed(upTo: detector.lastSound) }
+        if tooLong {
+            input.clear()
+            throw APIError.invalid(
+                "the recording is longer than \(Int(backend.limits.audioSeconds)) s and was dropped",
+                param: "audio", code: "audio_too_long")
+        }
+    }
+
     private var tooLong: Bool {
-        let seconds = Double(input.recorded) / Double(InputAudioBuffer.sampleRate)
+        let seconds = Double(input.unsent) / Double(InputAudioBuffer.sampleRate)
         return seconds > backend.limits.audioSeconds
     }
 
@@ -47,12 +59,6 @@ extension RealtimeSession {
         let samples = input.take(upTo: position)
         guard !samples.isEmpty else { return }
         recording.append(samples)
-        if settings.detection == nil, tooLong {
-            input.clear()
-            throw APIError.invalid(
-                "the recording is longer than \(Int(backend.limits.audioSeconds)) s and was dropped",
-                param: "audio", code: "audio_too_long")
-        }
     }
 
     private func speechStarted(at start: Int) async throws {
@@ -81,7 +87,12 @@ extension RealtimeSession {
 
     /// A client's word that the turn is over.
     func commit() async throws {
-        if detector.isSpeaking { try feed(upTo: input.end) }
+        if input.recording == nil, settings.detection == nil {
+            try await startRecording(at: 0)
+            try feed(upTo: input.end)
+        } else {
+            try feed(upTo: detector.lastSound)
+        }
         let milliseconds = input.recorded * 1000 / InputAudioBuffer.sampleRate
         guard milliseconds >= 200 else {
             throw APIError.invalid(
@@ -89,6 +100,7 @@ extension RealtimeSession {
                 code: "input_audio_buffer_commit_empty")
         }
         detector.reset()
+        input.drop(upTo: input.end)
         commitRecording()
     }
 
