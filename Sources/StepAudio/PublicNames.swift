@@ -18,3 +18,5 @@ public typealias AudioClip = AudioSignal.AudioClip
 public typealias WeightPrecision = TensorCore.WeightPrecision
 /// Where a language model is served, and how it is asked.
 public typealias ModelServer = RemoteEngine.Options
+/// What a cache holds and how often it helped.
+public typealias CacheStatistics = LanguageModelInterface.CacheStatistics

@@ -104,19 +104,9 @@ extension Backend {
             .init(
                 name: "stepaudio_weight_bytes", help: "Bytes of the weights that are loaded.",
                 value: Double(statistics.weightBytes)),
-            .init(
-                name: "stepaudio_speaker_cache_hits_total", help: "Voices found ready.",
-                value: Double(statistics.speakers.hits), kind: "counter"),
-            .init(
-                name: "stepaudio_speaker_cache_misses_total", help: "Voices that were analysed.",
-                value: Double(statistics.speakers.misses), kind: "counter"),
-            .init(
-                name: "stepaudio_answer_cache_hits_total", help: "Whole answers found ready.",
-                value: Double(statistics.answers.hits), kind: "counter"),
-            .init(
-                name: "stepaudio_answer_cache_misses_total", help: "Whole answers not found.",
-                value: Double(statistics.answers.misses), kind: "counter"),
         ]
+        gauges += Self.cacheGauges(statistics.speakers, "speaker_cache", "Voices")
+        gauges += Self.cacheGauges(statistics.answers, "answer_cache", "Whole answers")
         for (name, engine) in [("chat", statistics.chat), ("speech", statistics.speech)] {
             guard let engine else { continue }
             func gauge(_ suffix: String, _ help: String, _ value: Int, _ kind: String = "gauge") {
@@ -133,10 +123,27 @@ extension Backend {
             gauge(
                 "reused_tokens_total", "prompt tokens found ready", engine.reusedTokens, "counter")
             gauge("generated_tokens_total", "tokens written", engine.generatedTokens, "counter")
-            gauge("prefix_cache_hits_total", "prompts found begun", engine.prefixes.hits, "counter")
-            gauge("prefix_cache_misses_total", "prompts not", engine.prefixes.misses, "counter")
             gauge("cache_bytes", "bytes of key-value pages", engine.cacheBytes)
+            gauges += Self.cacheGauges(
+                engine.prefixes, "\(name)_prefix_cache", "Prompts of the \(name) model")
         }
         return gauges
+    }
+
+    private static func cacheGauges(
+        _ cache: CacheStatistics, _ name: String, _ what: String
+    ) -> [MetricsRegistry.Gauge] {
+        [
+            ("hits_total", "found ready", cache.hits, "counter"),
+            ("misses_total", "not found", cache.misses, "counter"),
+            ("evictions_total", "pushed out", cache.evictions, "counter"),
+            ("entries", "kept now", cache.entries, "gauge"),
+            ("bytes", "kept now, in bytes", cache.bytes, "gauge"),
+            ("limit_bytes", "kept at most, in bytes", cache.limitBytes, "gauge"),
+        ].map { suffix, help, value, kind in
+            .init(
+                name: "stepaudio_\(name)_\(suffix)", help: "\(what) \(help).",
+                value: Double(value), kind: kind)
+        }
     }
 }
