@@ -104,7 +104,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "StreamingBenchmark",
-            dependencies: core + ["StepAudio", "LanguageModel", "SpeechSynthesis"],
+            dependencies: core + [
+                "StepAudio", "LanguageModel", "SpeechSynthesis", "TestSupport",
+            ],
             path: "Benchmarks/Streaming"
         ),
         .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "Kernels"]),

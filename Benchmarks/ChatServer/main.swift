@@ -18,17 +18,6 @@ func milliseconds(_ duration: Duration) -> Double {
     Double(duration.components.seconds) * 1e3 + Double(duration.components.attoseconds) * 1e-15
 }
 
-func cpuSeconds() -> Double {
-    var usage = rusage()
-    #if canImport(Glibc)
-        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
-    #else
-        getrusage(RUSAGE_SELF, &usage)
-    #endif
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
-}
-
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
 let request = GenerationRequest(
@@ -42,7 +31,7 @@ let busy = StubServer { request, _ in
         + [Reply.tokens([3], finish: "stop")]
 }
 let engine = try await RemoteEngine(options: .init(urls: [busy.url]), tokenizer: tokenizer)
-let start = cpuSeconds()
+let start = processorSeconds()
 try await withThrowingTaskGroup(of: Void.self) { group in
     for _ in 0..<streams {
         group.addTask {
@@ -55,7 +44,7 @@ try await withThrowingTaskGroup(of: Void.self) { group in
     }
     try await group.waitForAll()
 }
-let perToken = (cpuSeconds() - start) * 1000 / Double(streams * tokens)
+let perToken = (processorSeconds() - start) * 1000 / Double(streams * tokens)
 print("CPU per token, \(streams) streams: \(String(format: "%.3f", perToken)) ms")
 
 // From the token that begins the second sentence to the first sentence, handed over.

@@ -6,6 +6,7 @@ import Foundation
 import SpeechSynthesis
 import StepAudio
 import TensorCore
+import TestSupport
 
 /// Ten seconds of speech without a full stop.
 let longSentence =

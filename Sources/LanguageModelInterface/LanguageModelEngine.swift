@@ -39,17 +39,21 @@ public struct GenerationRequest: Sendable {
     public var maximumNewTokens: Int
     /// The ids that may be drawn beside the stop ids; nil allows the whole vocabulary.
     public var candidates: Range<Int>?
+    /// Whether what is generated is likely to begin a later prompt, as a conversation's answers do; an engine
+    /// may then keep what it computed for it.
+    public var keepsAnswer: Bool
 
     /// Makes a request.
     public init(
         prompt: [Int], sampling: SamplingOptions, stopIDs: Set<Int>, maximumNewTokens: Int,
-        candidates: Range<Int>? = nil
+        candidates: Range<Int>? = nil, keepsAnswer: Bool = false
     ) {
         self.prompt = prompt
         self.sampling = sampling
         self.stopIDs = stopIDs
         self.maximumNewTokens = maximumNewTokens
         self.candidates = candidates
+        self.keepsAnswer = keepsAnswer
     }
 }
 

@@ -15,9 +15,21 @@ public struct Conversation: Sendable, Equatable, Codable {
     /// Turns in order.
     public var messages: [Message]
 
+    private enum CodingKeys: CodingKey { case messages }
+
     /// Starts a conversation, with a system turn when one is given.
     public init(system: String? = nil) {
         messages = system.map { [.system($0)] } ?? []
+    }
+
+    /// Reads `{"messages": [...]}`, or the list of messages alone.
+    public init(from decoder: any Decoder) throws {
+        if (try? decoder.unkeyedContainer()) != nil {
+            messages = try decoder.singleValueContainer().decode([Message].self)
+        } else {
+            messages = try decoder.container(keyedBy: CodingKeys.self)
+                .decode([Message].self, forKey: .messages)
+        }
     }
 
     /// Reads a conversation; an error names the file.

@@ -57,6 +57,15 @@ public struct EncodedAudio: Sendable, Equatable {
     public var seconds: Double
     /// Where the time went.
     public var timings: Timings
+
+    /// Throws when the recording is too short for a single group of tokens.
+    package func requireTokens(of sound: Message.Sound) throws(StepAudioError) {
+        guard ids.isEmpty else { return }
+        throw .audioUnusable(
+            source: SoundReader.name(of: sound),
+            reason: "it lasts \(seconds.rounded(toPlaces: 3)) s, too short for a group of tokens "
+                + "(0.2 s)")
+    }
 }
 
 /// Memory figures for reports, in bytes.

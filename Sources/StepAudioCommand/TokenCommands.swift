@@ -39,6 +39,7 @@ struct EncodeCommand: AsyncParsableCommand {
         let result = try await session.system.encode(
             .file(input), trim: try trim || Environment.flag("TRIM"))
         session.bar.clear()
+        try result.requireTokens(of: .file(input))
         guard settings.json else {
             Console.print(result.text)
             return

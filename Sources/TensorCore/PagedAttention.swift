@@ -67,8 +67,8 @@ package struct PagedAttention: Sendable {
 
     /// [R, heads * d] -> [R, heads * d], R being all rows of the batch.
     ///
-    /// A row's result depends on the row, its own sequence and the order only.
-    package func callAsFunction(_ query: Tensor, rows: [PagedRows], order: RowOrder) -> Tensor {
+    /// A row's result depends on the row and its own sequence only.
+    package func callAsFunction(_ query: Tensor, rows: [PagedRows]) -> Tensor {
         var jobs: [Job] = []
         var work = 0
         for sequence in rows {
@@ -86,9 +86,9 @@ package struct PagedAttention: Sendable {
                 guard let q = source.baseAddress, let c = buffer.baseAddress else { return }
                 let (from, to) = (SharedReadPointer(q), SharedPointer(c))
                 if work < Self.parallelWork {
-                    for job in all { run(job, from.base, to.base, order) }
+                    for job in all { run(job, from.base, to.base) }
                 } else {
-                    Parallel.forEach(all.count) { run(all[$0], from.base, to.base, order) }
+                    Parallel.forEach(all.count) { run(all[$0], from.base, to.base) }
                 }
             }
             count = query.values.count
@@ -97,8 +97,7 @@ package struct PagedAttention: Sendable {
     }
 
     private func run(
-        _ job: Job, _ query: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
-        _ order: RowOrder
+        _ job: Job, _ query: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>
     ) {
         let (perGroup, stride) = (heads / groups, heads * width)
         let keyCount = job.rows.start + job.part.upperBound
@@ -111,21 +110,21 @@ package struct PagedAttention: Sendable {
             for product in 0..<products {
                 let place = first + product * width
                 let step = isSingle ? width : stride
-                score(job, query + place, step, height, keyCount, scores, order)
+                score(job, query + place, step, height, keyCount, scores)
                 for row in 0..<height {
                     let head = job.group * perGroup + (isSingle ? row : product)
                     let position = job.rows.start + job.part.lowerBound + (isSingle ? 0 : row)
                     bias(scores + row * keyCount, keyCount, position: position, head: head)
                 }
                 sa_softmax(scores, height, keyCount, keyCount)
-                mix(job, scores, keyCount, height, output + place, step, order)
+                mix(job, scores, keyCount, height, output + place, step)
             }
         }
     }
 
     private func score(
         _ job: Job, _ query: UnsafePointer<Float>, _ step: Int, _ height: Int, _ keyCount: Int,
-        _ scores: UnsafeMutablePointer<Float>, _ order: RowOrder
+        _ scores: UnsafeMutablePointer<Float>
     ) {
         let scale = 1 / Float(width).squareRoot()
         for page in 0..<(keyCount + pageTokens - 1) / pageTokens {
@@ -155,7 +154,7 @@ package struct PagedAttention: Sendable {
 
     private func mix(
         _ job: Job, _ scores: UnsafePointer<Float>, _ keyCount: Int, _ height: Int,
-        _ output: UnsafeMutablePointer<Float>, _ step: Int, _ order: RowOrder
+        _ output: UnsafeMutablePointer<Float>, _ step: Int
     ) {
         for page in 0..<(keyCount + pageTokens - 1) / pageTokens {
             let tokens = min(pageTokens, keyCount - page * pageTokens)

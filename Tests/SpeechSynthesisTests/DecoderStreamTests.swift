@@ -189,18 +189,6 @@ struct GrowingTokensTests {
         return growing
     }
 
-    @Test(arguments: 0..<6 as Range<UInt64>)
-    func speechIsWhatTheCheckOfTheWholeGives(seed: UInt64) {
-        var ids = ids(30, seed: seed)
-        if seed % 2 == 1 { ids.remove(at: 41) }
-        if seed % 3 == 1 { ids.insert(7, at: 20) }
-        if seed > 3 { ids.removeLast(2) }
-        let whole = TokenCheck.repair(ids, layout: layout, endsProperly: true)
-        let growing = grow(ids)
-        #expect(growing.tokens == whole.tokens)
-        #expect(growing.findings(endsProperly: true) == whole.findings)
-    }
-
     @Test func whatWasReadyStays() {
         let ids = ids(20, seed: 9)
         var growing = GrowingTokens(layout: layout)

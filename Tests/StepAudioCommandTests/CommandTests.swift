@@ -135,6 +135,16 @@ private let recording =
         #expect(abs(try AudioFile.read(path: path).duration - original) < 0.25)
     }
 
+    @Test func whatIsTooShortForATokenIsRefused() throws {
+        // The head of the recording and 50 ms of it.
+        var data = try Data(contentsOf: URL(fileURLWithPath: recording)).prefix(44 + 2 * 1102)
+        data.replaceSubrange(
+            40..<44, with: withUnsafeBytes(of: UInt32(2 * 1102).littleEndian) { Array($0) })
+        let result = try CommandProcess.run(["encode", "-"], input: data)
+        #expect(result.status == 1 && result.output.isEmpty)
+        #expect(result.error.contains("too short for a group of tokens"), "\(result)")
+    }
+
     @Test func encodeReportsBothStreams() throws {
         let data = try #require(FileManager.default.contents(atPath: recording))
         let report = try CommandProcess.run(["encode", "-", "--json"], input: data).json()

@@ -69,6 +69,8 @@ struct MessageTests {
         ]
         try talk.write(to: path)
         #expect(try Conversation(contentsOf: path) == talk)
+        try JSONEncoder().encode(talk.messages).write(to: URL(fileURLWithPath: path))
+        #expect(try Conversation(contentsOf: path) == talk)
         talk.replaceLastAudio(by: "what was said")
         #expect(talk.messages[1].content == [.text("what was said")])
         #expect(throws: StepAudioError.self) { try Conversation(contentsOf: path + ".none") }

@@ -85,6 +85,10 @@ final class BatchScheduler {
     }
 
     private func finish(_ request: RunningRequest, _ reason: FinishReason) {
+        if request.handle.request.keepsAnswer {
+            let count = request.cache.count
+            prefixes.insert(request.ids[..<count], pages: request.cache.pages, isWhole: true)
+        }
         request.emit(.finished(reason))
         end(request)
     }
@@ -127,8 +131,7 @@ final class BatchScheduler {
         let hidden = model.hidden(
             batch.map {
                 Step1Model.Extension(ids: Array($0.request.ids[$0.ids]), cache: $0.request.cache)
-            },
-            order: .rowByRow)
+            })
         var row = -1
         var drawing: [(RunningRequest, [Float])] = []
         for (request, ids) in batch {
@@ -205,8 +208,7 @@ final class BatchScheduler {
         let hidden = model.hidden(
             batch.map {
                 Step1Model.Extension(ids: Array($0.request.prompt[$0.ids]), cache: $0.request.cache)
-            },
-            order: .tiles)
+            })
         var row = -1
         var drawing: [(RunningRequest, [Float])] = []
         for (request, ids) in batch {

@@ -1,7 +1,6 @@
-// Prefixes of prompts that were computed before, by their ids: a tree whose nodes are pages. A new prompt
-// takes over the pages of its longest known prefix. Only tokens that were computed as part of a prompt
-// are kept, because generated ones are summed in another order: a prompt gives the same bits whether it
-// is found here or computed.
+// What was computed before, by its ids: a tree whose nodes are pages. A new prompt takes over the pages of
+// its longest known prefix. A token's keys and values have the same bits whether it was part of a prompt
+// or generated, so that a prompt gives the same whether it is found here or computed.
 
 import LanguageModelInterface
 
@@ -75,7 +74,7 @@ final class PrefixIndex {
         return result
     }
 
-    /// Keeps the pages of the first tokens of `ids`, all computed as prompt tokens.
+    /// Keeps the pages of the first tokens of `ids`.
     ///
     /// `isWhole` says that `ids` ends here, so that its last page is kept though it is not full.
     func insert(_ ids: ArraySlice<Int>, pages: [KeyValuePage], isWhole: Bool) {

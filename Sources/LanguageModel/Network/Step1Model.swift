@@ -129,7 +129,7 @@ public final class Step1Model: Sendable {
     ///
     /// Ids must be below the vocabulary's size and the cache plus the tokens within the context.
     public func hidden(_ ids: [Int], cache: KeyValueCache) -> Tensor {
-        hidden([Extension(ids: ids, cache: cache)], order: ids.count == 1 ? .rowByRow : .tiles)
+        hidden([Extension(ids: ids, cache: cache)])
     }
 
     /// New tokens of one sequence in a batch.
@@ -140,9 +140,9 @@ public final class Step1Model: Sendable {
 
     /// Runs new tokens of several sequences: hidden states after the final norm, [all tokens, D].
     ///
-    /// A sequence's rows depend on its own tokens and on the order, not on the other sequences and not
-    /// on how its tokens were split over calls of one order. Caches must have room.
-    func hidden(_ batch: [Extension], order: RowOrder) -> Tensor {
+    /// A sequence's rows depend on its own tokens, not on the other sequences and not on how its tokens were
+    /// split over calls. Caches must have room.
+    func hidden(_ batch: [Extension]) -> Tensor {
         let c = configuration
         let ids = batch.flatMap(\.ids)
         var x = Tensor(shape: [ids.count, c.hiddenSize], values: ids.flatMap(embedding.row))
@@ -152,16 +152,16 @@ public final class Step1Model: Sendable {
         }
         for (index, layer) in layers.enumerated() {
             let normed = layer.attentionNorm(x)
-            let query = layer.query.multiply(normed, order: order)
+            let query = layer.query.multiply(normed)
             let rows = store(
-                layer.key.multiply(normed, order: order),
-                layer.value.multiply(normed, order: order), layer: index, batch: batch)
-            let mixed = attention(query, rows: rows, order: order)
-            x += layer.output.multiply(mixed, order: order)
+                layer.key.multiply(normed),
+                layer.value.multiply(normed), layer: index, batch: batch)
+            let mixed = attention(query, rows: rows)
+            x += layer.output.multiply(mixed)
             let second = layer.feedForwardNorm(x)
-            var gate = layer.gate.multiply(second, order: order)
-            gate.applyGatedSiLU(layer.up.multiply(second, order: order))
-            x += layer.down.multiply(gate, order: order)
+            var gate = layer.gate.multiply(second)
+            gate.applyGatedSiLU(layer.up.multiply(second))
+            x += layer.down.multiply(gate)
         }
         for sequence in batch {
             sequence.cache.count += sequence.ids.count
@@ -203,7 +203,7 @@ public final class Step1Model: Sendable {
 
     /// Logits of hidden states over a range of ids only, [T, ids]; each row as if it were alone.
     public func logits(_ hidden: Tensor, ids: Range<Int>) -> Tensor {
-        var logits = head.multiply(hidden, order: .rowByRow, range: ids)
+        var logits = head.multiply(hidden, range: ids)
         if configuration.logitScale != 1 {
             logits.scale(by: Float(configuration.logitScale))
         }

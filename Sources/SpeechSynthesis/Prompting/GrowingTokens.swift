@@ -1,5 +1,5 @@
-// The token check on a stream: whole groups are given out while ids are still being drawn, so what is
-// given out can only depend on what came before. The rules are those of `TokenCheck`.
+// The token check while ids are still being drawn: whole groups are given out as they come, so what is
+// given out can only depend on what came before.
 
 /// Groups the ids of one sentence and leaves out what cannot be spoken.
 package struct GrowingTokens: Sendable {

@@ -73,26 +73,9 @@ public enum TokenCheck {
     public static func repair(
         _ ids: [Int], layout: TokenLayout, endsProperly: Bool
     ) -> (tokens: [Int], findings: [TokenFinding]) {
-        var findings: [TokenFinding] = []
-        let inside = ids.filter { layout.ids.contains($0) }.map { $0 - layout.firstID }
-        if inside.count < ids.count {
-            findings.append(.outsideRange(count: ids.count - inside.count))
-        }
-        let (groups, misplaced, rest) = group(inside, layout: layout)
-        if misplaced > 0 {
-            findings.append(.brokenPhase(count: misplaced))
-        }
-        if rest > 0 {
-            findings.append(.cutOffGroup(tokens: rest))
-        }
-        let kept = withoutRepetition(groups)
-        if kept.count < groups.count {
-            findings.append(.runawayRepetition(groups: groups.count - kept.count))
-        }
-        if !endsProperly {
-            findings.append(.noEndToken)
-        }
-        return (kept.flatMap { $0 }, findings)
+        var growing = GrowingTokens(layout: layout)
+        for id in ids { growing.append(id) }
+        return (growing.tokens, growing.findings(endsProperly: endsProperly))
     }
 
     /// Whether the newest ids go round in a circle; asked while ids are being generated.
@@ -114,61 +97,5 @@ public enum TokenCheck {
             }
         }
         return false
-    }
-
-    /// Groups in order, the number of tokens that fit no group, and those of an unfinished one.
-    private static func group(
-        _ tokens: [Int], layout: TokenLayout
-    ) -> (groups: [[Int]], misplaced: Int, rest: Int) {
-        var groups: [[Int]] = []
-        var current: [Int] = []
-        var misplaced = 0
-        for token in tokens {
-            let isLinguistic = token < layout.linguisticCount
-            if isLinguistic != (current.count < TokenLayout.linguisticPerGroup) {
-                // A linguistic token opens the next group; the unfinished one is lost.
-                misplaced += current.count
-                current = []
-                if !isLinguistic {
-                    misplaced += 1
-                    continue
-                }
-            }
-            current.append(token)
-            if current.count == TokenLayout.groupSize {
-                groups.append(current)
-                current = []
-            }
-        }
-        return (groups, misplaced, current.count)
-    }
-
-    /// The groups without the later rounds of cycles.
-    private static func withoutRepetition(_ groups: [[Int]]) -> [[Int]] {
-        var kept: [[Int]] = []
-        var index = 0
-        outer: while index < groups.count {
-            for cycle in 1...longestCycle {
-                let allowed = cycle == 1 ? longestPause : roundsKept
-                // A pause holds one group; only the first cycle length looks at it.
-                let end = min(index + cycle, groups.count)
-                if cycle > 1, groups[index..<end].allSatisfy({ $0 == groups[index] }) { continue }
-                var rounds = 1
-                while index + (rounds + 1) * cycle <= groups.count,
-                    groups[index..<index + cycle]
-                        == groups[index + rounds * cycle..<index + (rounds + 1) * cycle]
-                {
-                    rounds += 1
-                }
-                if rounds > allowed {
-                    kept += groups[index..<index + min(allowed, rounds) * cycle]
-                    index += rounds * cycle
-                    continue outer
-                }
-            }
-            kept.append(groups[index])
-            index += 1
-        }
-        return kept
     }
 }

@@ -194,7 +194,7 @@ extension StepAudio {
         let prompt = chat.template.ids(Self.turns(messages))
         let request = GenerationRequest(
             prompt: prompt, sampling: options.sampling, stopIDs: [chat.template.endOfTurn],
-            maximumNewTokens: options.maximumNewTokens)
+            maximumNewTokens: options.maximumNewTokens, keepsAnswer: true)
         var decoder = StreamingTextDecoder(chat.tokenizer)
         var answer = Answer(text: "", tokens: [], finishReason: .length, timings: Timings())
         var isFinished = false
@@ -252,12 +252,7 @@ extension StepAudio {
         }
         let encoded = try await encode(sound)
         timings += encoded.timings
-        guard !encoded.ids.isEmpty else {
-            throw StepAudioError.audioUnusable(
-                source: SoundReader.name(of: sound),
-                reason: "it lasts \(encoded.seconds.rounded(toPlaces: 3)) s, too short for "
-                    + "a group of tokens (0.2 s)")
-        }
+        try encoded.requireTokens(of: sound)
         return .audio(.tokens(encoded.text))
     }
 
