@@ -24,8 +24,9 @@ public struct ServerOptions: Sendable {
     public var logsJSON = false
     /// Whether texts of requests and answers are logged.
     public var logsContent = false
-    /// Whether a client whose request is the same in everything gets its earlier answer again; the system's
-    /// `answerCacheBytes` bounds them. Clients never share.
+    /// Whether a client whose request is the same in everything gets its earlier answer again.
+    ///
+    /// The system's `answerCacheBytes` bounds them. Clients never share.
     public var keepsAnswers = false
     /// Where the users' voices are kept.
     public var userVoices = ModelLocations.userSpeakersDirectory

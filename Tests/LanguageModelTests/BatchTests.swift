@@ -135,7 +135,8 @@ struct BatchTests {
         let model = try TinyModel.make(precision: precision)
         let engine = EmbeddedEngine(model)
         var request = GenerationRequest(
-            prompt: (0..<37).map { $0 * 5 % 91 }, sampling: SamplingOptions(temperature: 1, seed: 3),
+            prompt: (0..<37).map { $0 * 5 % 91 },
+            sampling: SamplingOptions(temperature: 1, seed: 3),
             stopIDs: [], maximumNewTokens: 45, keepsAnswer: true)
         let answer = try await Self.run(engine, request).compactMap {
             if case .token(let id) = $0 { id } else { nil }

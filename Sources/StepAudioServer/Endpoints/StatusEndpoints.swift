@@ -103,7 +103,7 @@ extension Backend {
         var gauges: [MetricsRegistry.Gauge] = [
             .init(
                 name: "stepaudio_weight_bytes", help: "Bytes of the weights that are loaded.",
-                value: Double(statistics.weightBytes)),
+                value: Double(statistics.weightBytes))
         ]
         gauges += Self.cacheGauges(statistics.speakers, "speaker_cache", "Voices")
         gauges += Self.cacheGauges(statistics.answers, "answer_cache", "Whole answers")
