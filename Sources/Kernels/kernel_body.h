@@ -17,6 +17,8 @@
 
 #include "body_products.h"
 
+#include "body_windows.h"
+
 #include "body_quantised.h"
 
 #include "body_packing.h"
@@ -25,12 +27,16 @@
 
 const struct sa_table SA_TABLE = {
     .gemm = gemm,
+    .windows = windows,
+    .pack_panels = pack_panels,
     .apply = apply,
     .snake = snake,
     .silu_product = silu_product,
     .add = add,
     .scale = scale,
     .softmax = softmax,
+    .exponentials = exponentials,
+    .scale_shift_mish = scale_shift_mish,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .column_moments = column_moments,

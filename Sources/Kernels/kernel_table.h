@@ -13,13 +13,17 @@
 struct sa_table {
   void (*gemm)(long, long, long, const float *, long, const void *, long, int, bool, float *, long,
                float, bool, const float *);
+  void (*windows)(const struct sa_windows *, long, long);
+  void (*pack_panels)(long, long, const float *, long, long, float *);
   void (*apply)(int, float *, long, float);
   void (*snake)(float *, long, long, const float *);
   void (*silu_product)(float *, const float *, long);
   void (*add)(float *, const float *, long);
   void (*scale)(float *, float, long);
   void (*softmax)(float *, long, long, long);
-  void (*layer_norm)(const float *, float *, long, long, const float *, const float *, float);
+  void (*exponentials)(float *, long, long, long, float, float *);
+  void (*scale_shift_mish)(float *, long, long, long, const float *, const float *, const float *);
+  void (*layer_norm)(const float *, long, float *, long, long, const float *, const float *, float);
   void (*rms_norm)(const float *, float *, long, long, const float *, float);
   void (*column_moments)(const float *, long, long, double *, double *);
   void (*scale_shift)(float *, long, long, const float *, const float *);

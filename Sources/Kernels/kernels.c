@@ -89,6 +89,17 @@ void sa_gemm(long m, long n, long k, const float *a, long a_stride, const void *
                 bias);
 }
 
+void sa_windows(const struct sa_windows *windows, long from, long count) {
+  if (windows->outputs > 0) {
+    table()->windows(windows, from, count);
+  }
+}
+
+void sa_pack_panels(long outputs, long inputs, const float *weights, long output_stride,
+                    long input_stride, float *panels) {
+  table()->pack_panels(outputs, inputs, weights, output_stride, input_stride, panels);
+}
+
 void sa_apply(int function, float *x, long count, float parameter) {
   table()->apply(function, x, count, parameter);
 }
@@ -109,9 +120,19 @@ void sa_softmax(float *x, long rows, long columns, long stride) {
   table()->softmax(x, rows, columns, stride);
 }
 
-void sa_layer_norm(const float *x, float *y, long rows, long columns, const float *weight,
-                   const float *bias, float epsilon) {
-  table()->layer_norm(x, y, rows, columns, weight, bias, epsilon);
+void sa_exponentials(float *x, long rows, long columns, long stride, float factor,
+                     float *inverses) {
+  table()->exponentials(x, rows, columns, stride, factor, inverses);
+}
+
+void sa_scale_shift_mish(float *x, long rows, long columns, long stride, const float *scale,
+                         const float *shift, const float *offset) {
+  table()->scale_shift_mish(x, rows, columns, stride, scale, shift, offset);
+}
+
+void sa_layer_norm(const float *x, long stride, float *y, long rows, long columns,
+                   const float *weight, const float *bias, float epsilon) {
+  table()->layer_norm(x, stride, y, rows, columns, weight, bias, epsilon);
 }
 
 void sa_rms_norm(const float *x, float *y, long rows, long columns, const float *weight,

@@ -17,7 +17,8 @@ public enum Activation: Sendable, Equatable {
     case tanh
     case exponential
 
-    private var code: (function: UInt32, parameter: Float) {
+    /// Its number and parameter in the kernels.
+    var code: (function: UInt32, parameter: Float) {
         switch self {
         case .relu: (SA_RELU.rawValue, 0)
         case .leakyReLU(let slope): (SA_LEAKY_RELU.rawValue, slope)

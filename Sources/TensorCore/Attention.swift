@@ -1,22 +1,18 @@
 // Scaled dot-product attention (Vaswani et al. 2017) over [T, heads * d] rows, with grouped
 // key-value heads and a hook for biases and masks. Queries are taken in blocks, so the scores of
-// one block are all the extra memory a thread needs.
-
-import Kernels
+// one block are all the extra memory a thread needs. Keys and values are packed once for all of them.
 
 /// Adds a bias or mask to a block of scaled scores before the softmax.
 ///
-/// Arguments: head, the block's query rows, the scores as [query rows, keys] row-major, key count.
-public typealias ScoreAdjustment =
-    @Sendable (
-        _ head: Int, _ queryRows: Range<Int>, _ scores: UnsafeMutablePointer<Float>, _ keyCount: Int
-    ) -> Void
+/// Arguments: head, the block's query rows, the scores [query rows, keys].
+package typealias ScoreAdjustment =
+    @Sendable (_ head: Int, _ queryRows: Range<Int>, _ scores: Rows) -> Void
 
 /// Multi-head attention over whole sequences.
 ///
 /// Query [Tq, heads * d], key and value [Tk, keyValueHeads * d] -> [Tq, heads * d]. Query head h
 /// reads group h / (heads / keyValueHeads).
-public func attention(
+package func attention(
     query: Tensor, key: Tensor, value: Tensor, heads: Int, keyValueHeads: Int? = nil,
     scale: Float, adjust: ScoreAdjustment? = nil
 ) -> Tensor {
@@ -56,35 +52,43 @@ package func attend(
     outputStride: Int, scale: Float, adjust: ScoreAdjustment?
 ) {
     guard queryCount > 0, keyCount > 0 else { return }
-    let block = 96
-    let blocks = (queryCount + block - 1) / block
+    let panels = AttentionPanels(sequences: 1, heads: groups, rows: keyCount, width: width)
     let (q, k, v) = (SharedReadPointer(query), SharedReadPointer(key), SharedReadPointer(value))
     let target = SharedPointer(output)
-    let work: @Sendable (Int) -> Void = { task in
-        let (head, part) = (task / blocks, task % blocks)
-        let group = head / (heads / groups)
-        let rows = part * block..<min((part + 1) * block, queryCount)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: rows.count * keyCount) { scores in
-            guard let scores = scores.baseAddress else { return }
-            MatrixProduct.multiply(
-                m: rows.count, n: keyCount, k: width,
-                a: q.base + rows.lowerBound * queryStride + head * width, aStride: queryStride,
-                b: k.base + group * width, bStride: keyStride, bLayout: .outputsByInputs,
-                c: scores, cStride: keyCount, alpha: scale)
-            adjust?(head, rows, scores, keyCount)
-            sa_softmax(scores, rows.count, keyCount, keyCount)
-            MatrixProduct.multiply(
-                m: rows.count, n: width, k: keyCount, a: scores, aStride: keyCount,
-                b: v.base + group * width, bStride: valueStride, bLayout: .inputsByOutputs,
-                c: target.base + rows.lowerBound * outputStride + head * width,
-                cStride: outputStride)
+    let isSmall = queryCount * keyCount * width * heads < MatrixProduct.parallelThreshold
+    func forEach(_ count: Int, _ work: @Sendable (Int) -> Void) {
+        if isSmall {
+            for task in 0..<count {
+                work(task)
+            }
+        } else {
+            Parallel.forEach(count, work)
         }
     }
-    if queryCount * keyCount * width * heads < MatrixProduct.parallelThreshold {
-        for task in 0..<heads * blocks {
-            work(task)
+    forEach(groups) { group in
+        panels.pack(
+            rows: 0..<keyCount, key: k.base + group * width, keyStride: keyStride,
+            value: v.base + group * width, valueStride: valueStride, head: group)
+    }
+    let block = AttentionPanels.queryRows(keys: keyCount)
+    let blocks = (queryCount + block - 1) / block
+    forEach(heads * blocks) { task in
+        let (head, part) = (task / blocks, task % blocks)
+        let rows = part * block..<min((part + 1) * block, queryCount)
+        let columns = panels.scoreColumns
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: rows.count * (columns + 1)) {
+            scratch in
+            guard let scratch = scratch.baseAddress else { return }
+            // The views are only read through where the caller's memory is constant.
+            panels.attend(
+                query: Rows(
+                    UnsafeMutablePointer(mutating: q.base) + rows.lowerBound * queryStride
+                        + head * width, count: rows.count, columns: width, stride: queryStride),
+                head: head / (heads / groups), scale: scale, scratch: scratch,
+                output: Rows(
+                    target.base + rows.lowerBound * outputStride + head * width,
+                    count: rows.count, columns: width, stride: outputStride)
+            ) { scores in adjust?(head, rows, scores) }
         }
-    } else {
-        Parallel.forEach(heads * blocks, work)
     }
 }

@@ -1,8 +1,5 @@
-// 1-D convolutions on channels-last sequences as implicit matrix products: a window of a padded
-// [T, C] sequence is contiguous, so a convolution is one product whose rows overlap (one product a
-// tap when it is dilated). No im2col copy is made.
-
-import Kernels
+// 1-D convolutions on channels-last sequences as products of windows with packed weights: rows of the
+// input are read where they lie, without padding or im2col copies.
 
 /// A convolution over time: [T, inputs] -> [T', outputs],
 /// T' = (T + 2 padding - dilation (kernel - 1) - 1) / stride + 1.
@@ -19,7 +16,7 @@ public struct Convolution1D: Sendable {
     public let padding: Int
     /// Distance between taps.
     public let dilation: Int
-    private let weight: WeightMatrix  // [outputs, kernel * inputs]
+    private let weight: PackedMatrix  // [outputs, kernel * inputs]
     private let bias: [Float]?
 
     /// Makes the layer from weights laid out as [outputs, inputs, kernel].
@@ -45,7 +42,7 @@ public struct Convolution1D: Sendable {
                 }
             }
         }
-        self.weight = WeightMatrix(outputs: outputs, inputs: kernel * inputs, values: taps)
+        self.weight = PackedMatrix(outputs: outputs, inputs: kernel * inputs, values: taps)
     }
 
     /// Number of output frames for `frames` input frames.
@@ -53,59 +50,59 @@ public struct Convolution1D: Sendable {
         max(0, (frames + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1)
     }
 
-    /// [T, inputs] -> [T', outputs].
-    public func callAsFunction(_ x: Tensor) -> Tensor {
-        precondition(x.columns == inputs, "\(x.shape) into a convolution of \(inputs) channels")
-        let frames = outputLength(x.rows)
-        let source = padding == 0 ? x.values : padded(x)
-        let result = [Float](unsafeUninitializedCapacity: frames * outputs) { buffer, count in
-            source.withUnsafeBufferPointer { input in
-                guard frames > 0, let a = input.baseAddress, let c = buffer.baseAddress else {
-                    return
-                }
-                weight.withPointer { weights in
-                    multiply(frames: frames, a: a, weights: weights, c: c)
-                }
-            }
-            count = frames * outputs
-        }
-        return Tensor(shape: [frames, outputs], values: result)
-    }
-
-    private func padded(_ x: Tensor) -> [Float] {
-        let zeros = [Float](repeating: 0, count: padding * inputs)
+    /// The part of the layer that sees a range of the channels in, with or without the bias.
+    package func restricted(toInputs range: Range<Int>, bias keepsBias: Bool) -> Convolution1D {
         var values: [Float] = []
-        values.reserveCapacity(x.values.count + 2 * zeros.count)
-        values += zeros
-        values += x.values
-        values += zeros
-        return values
-    }
-
-    private func multiply(
-        frames: Int, a: UnsafePointer<Float>, weights: UnsafeRawPointer,
-        c: UnsafeMutablePointer<Float>
-    ) {
-        let wholeWindow = dilation == 1
-        for tap in 0..<(wholeWindow ? 1 : kernel) {
-            func run(_ bias: UnsafePointer<Float>?) {
-                MatrixProduct.multiplyParallel(
-                    m: frames, n: outputs, k: wholeWindow ? kernel * inputs : inputs,
-                    a: a + tap * dilation * inputs, aStride: stride * inputs,
-                    weights: weights + tap * inputs * 4, weightsStride: kernel * inputs,
-                    isBFloat16: false, c: c, cStride: outputs, accumulate: tap > 0, bias: bias)
-            }
-            if tap == 0, let bias {
-                bias.withUnsafeBufferPointer { run($0.baseAddress) }
-            } else {
-                run(nil)
+        for output in 0..<outputs {
+            for input in range {
+                for tap in 0..<kernel {
+                    values.append(weight[output, tap * inputs + input])
+                }
             }
         }
+        return Convolution1D(
+            weight: values, outputs: outputs, inputs: range.count, kernel: kernel,
+            bias: keepsBias ? bias : nil, stride: stride, padding: padding, dilation: dilation)
+    }
+
+    private var shape: WindowShape {
+        WindowShape(taps: kernel, dilation: dilation, step: stride, first: -padding)
+    }
+
+    /// [T, inputs] -> [T', outputs], with a function of every element.
+    public func callAsFunction(_ x: Tensor, _ activation: Activation? = nil) -> Tensor {
+        run(x, end: ProductEnd(activation: activation))
+    }
+
+    /// The same with Snake at the end, one alpha an output.
+    package func callAsFunction(_ x: Tensor, snake alpha: [Float]) -> Tensor {
+        run(x, end: ProductEnd(snake: alpha))
+    }
+
+    /// [T, inputs] -> [T', outputs] added to `sum`.
+    package func callAsFunction(_ x: Tensor, addedTo sum: Tensor) -> Tensor {
+        precondition(sum.columns == outputs && sum.rows == outputLength(x.rows), "\(sum.shape)")
+        return sum.withRows { run(x, end: ProductEnd(addend: $0)) }
+    }
+
+    private func run(_ x: Tensor, end: ProductEnd) -> Tensor {
+        precondition(x.columns == inputs, "\(x.shape) into a convolution of \(inputs) channels")
+        return weight.multiply(
+            x, count: outputLength(x.rows), shape: shape, bias: bias, end: end)
+    }
+
+    /// A range of output rows on the calling thread; row `range.lowerBound + i` becomes row i.
+    package func apply(
+        _ range: Range<Int>, of input: Rows, into output: Rows, end: ProductEnd = .init()
+    ) {
+        weight.multiply(range, shape, of: input, into: output, bias: bias, end: end)
     }
 }
 
 /// A transposed convolution over time: [T, inputs] -> [T', outputs],
 /// T' = (T - 1) stride - 2 padding + kernel.
+///
+/// Output rows that are `stride` apart see the same taps, so each such phase is a convolution of its own.
 public struct TransposedConvolution1D: Sendable {
     /// Channels in.
     public let inputs: Int
@@ -117,7 +114,8 @@ public struct TransposedConvolution1D: Sendable {
     public let stride: Int
     /// Frames cut off at both ends.
     public let padding: Int
-    private let weight: WeightMatrix  // [kernel * outputs, inputs]
+    /// For each phase [outputs, taps * inputs], the tap that meets the earliest row first.
+    private let phases: [PackedMatrix]
     private let bias: [Float]?
 
     /// Makes the layer from weights laid out as [inputs, outputs, kernel].
@@ -133,16 +131,19 @@ public struct TransposedConvolution1D: Sendable {
         self.stride = stride
         self.padding = padding
         self.bias = bias
-        var taps = [Float](repeating: 0, count: weight.count)
-        for input in 0..<inputs {
+        phases = (0..<stride).map { phase in
+            let taps = Array(Swift.stride(from: phase, to: kernel, by: stride).reversed())
+            var values: [Float] = []
+            values.reserveCapacity(outputs * taps.count * inputs)
             for output in 0..<outputs {
-                for tap in 0..<kernel {
-                    taps[(tap * outputs + output) * inputs + input] =
-                        weight[(input * outputs + output) * kernel + tap]
+                for tap in taps {
+                    for input in 0..<inputs {
+                        values.append(weight[(input * outputs + output) * kernel + tap])
+                    }
                 }
             }
+            return PackedMatrix(outputs: outputs, inputs: taps.count * inputs, values: values)
         }
-        self.weight = WeightMatrix(outputs: kernel * outputs, inputs: inputs, values: taps)
     }
 
     /// Number of output frames for `frames` input frames.
@@ -152,34 +153,32 @@ public struct TransposedConvolution1D: Sendable {
 
     /// [T, inputs] -> [T', outputs].
     public func callAsFunction(_ x: Tensor) -> Tensor {
+        precondition(x.columns == inputs, "\(x.shape) into a convolution of \(inputs) channels")
         let frames = outputLength(x.rows)
-        let windows = weight.multiply(x)  // [T, kernel * outputs]
-        var result = Tensor(zeros: [frames, outputs])
-        let (count, outputs, kernel, stride, padding) = (x.rows, outputs, kernel, stride, padding)
-        result.values.withUnsafeMutableBufferPointer { buffer in
-            windows.values.withUnsafeBufferPointer { source in
-                guard let base = buffer.baseAddress, let from = source.baseAddress else { return }
-                let (target, taps) = (SharedPointer(base), SharedReadPointer(from))
-                Parallel.forEachRange(frames, grain: 64) { range in
-                    for frame in range {
-                        let position = frame + padding
-                        var tap = position % stride
-                        while tap < kernel {
-                            let window = (position - tap) / stride
-                            if position >= tap, window < count {
-                                sa_add(
-                                    target.base + frame * outputs,
-                                    taps.base + (window * kernel + tap) * outputs, outputs)
-                            }
-                            tap += stride
-                        }
-                    }
+        return Tensor.filled([frames, outputs]) { output in
+            x.withRows { input in
+                Parallel.forEachRange(frames, grain: 48 * stride, partsPerThread: 8) {
+                    apply($0, of: input, into: output.rows($0))
                 }
             }
         }
-        if let bias {
-            result.add(toEveryRow: bias)
+    }
+
+    /// A range of output rows on the calling thread; row `range.lowerBound + i` becomes row i.
+    package func apply(_ range: Range<Int>, of input: Rows, into output: Rows) {
+        for (phase, weight) in phases.enumerated() {
+            // The output rows of this phase are stride q + phase - padding.
+            let first = (range.lowerBound + padding - phase + stride - 1) / stride
+            let start = first * stride + phase - padding
+            guard start < range.upperBound else { continue }
+            let count = (range.upperBound - start + stride - 1) / stride
+            let taps = inputs == 0 ? 0 : weight.inputs / inputs
+            weight.multiply(
+                0..<count, WindowShape(taps: taps, first: first - taps + 1), of: input,
+                into: Rows(
+                    output.row(start - range.lowerBound), count: count, columns: outputs,
+                    stride: stride * output.stride),
+                bias: bias)
         }
-        return result
     }
 }

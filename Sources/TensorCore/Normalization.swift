@@ -43,8 +43,17 @@ public struct LayerNorm: Sendable {
     public func callAsFunction(_ x: Tensor) -> Tensor {
         precondition(x.columns == weight.count, "\(x.shape) into a norm of \(weight.count)")
         return mapRows(x) { input, output, rows in
-            sa_layer_norm(input, output, rows, weight.count, weight, bias, epsilon)
+            sa_layer_norm(
+                input, weight.count, output, rows, weight.count, weight, bias, epsilon)
         }
+    }
+}
+
+extension LayerNorm {
+    /// Normalises rows on the calling thread; the output's rows follow each other.
+    package func apply(_ x: Rows, into output: Rows) {
+        sa_layer_norm(
+            x.base, x.stride, output.base, x.count, weight.count, weight, bias, epsilon)
     }
 }
 
@@ -93,9 +102,22 @@ public struct GroupNorm: Sendable {
 
     /// [T, C] -> [T, C]; the sums are kept in double precision.
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        let (frames, channels) = (x.rows, weight.count)
-        precondition(x.columns == channels, "\(x.shape) into a norm of \(channels)")
+        precondition(x.columns == weight.count, "\(x.shape) into a norm of \(weight.count)")
         let (sums, squares) = Self.moments(x)
+        let (scale, shift) = affine(sums: sums, squares: squares, frames: x.rows)
+        var result = x
+        result.scaleAndShift(scale: scale, shift: shift)
+        return result
+    }
+}
+
+extension GroupNorm {
+    /// The scale and shift of each channel that normalise `frames` frames, from the channels' sums and
+    /// sums of squares.
+    package func affine(
+        sums: [Double], squares: [Double], frames: Int
+    ) -> (scale: [Float], shift: [Float]) {
+        let channels = weight.count
         var scale = [Float](repeating: 0, count: channels)
         var shift = scale
         let width = channels / groups
@@ -111,13 +133,9 @@ public struct GroupNorm: Sendable {
                 shift[channel] = Float(Double(bias[channel]) - mean * gain)
             }
         }
-        var result = x
-        result.scaleAndShift(scale: scale, shift: shift)
-        return result
+        return (scale, shift)
     }
-}
 
-extension GroupNorm {
     /// Frames whose sums are taken together; fixed, so that the threads do not change the result.
     private static let stretch = 256
 

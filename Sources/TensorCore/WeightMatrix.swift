@@ -107,6 +107,11 @@ public struct WeightMatrix: Sendable {
         }
     }
 
+    /// Lets go of the pages of a mapped file that hold the weights; the next touch reads them again.
+    func releasePages() {
+        storage.release(byteOffset..<byteOffset + byteCount)
+    }
+
     /// x W^T: [T, inputs] -> [T, outputs], on all cores.
     public func multiply(_ x: Tensor) -> Tensor {
         multiply(x, bias: nil)
@@ -192,25 +197,5 @@ public struct WeightMatrix: Sendable {
         }
         let bits = value.bitPattern
         return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ ((bits >> 16) & 1)) >> 16)
-    }
-}
-
-/// y = x W^T + b over the last axis.
-public struct Linear: Sendable {
-    /// [outputs, inputs].
-    public let weight: WeightMatrix
-    /// One value an output, or nil.
-    public let bias: [Float]?
-
-    /// Makes the layer; a bias must have one value an output.
-    public init(weight: WeightMatrix, bias: [Float]?) {
-        precondition(bias == nil || bias?.count == weight.outputs, "bias of another size")
-        self.weight = weight
-        self.bias = bias
-    }
-
-    /// [T, inputs] -> [T, outputs].
-    public func callAsFunction(_ x: Tensor) -> Tensor {
-        weight.multiply(x, bias: bias)
     }
 }

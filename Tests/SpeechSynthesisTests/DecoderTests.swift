@@ -132,6 +132,32 @@ struct PocketDecoderTests {
         #expect(try mel(tokens: 25, seed: 5) != first)
     }
 
+    /// The batch of both halves of guidance against each half on its own.
+    @Test(arguments: [7, 24, 60]) func guidanceMixesTwoVelocities(count: Int) throws {
+        let flow = try Self.decoder.get().flow
+        let tokens = (0..<count).map { $0 % 5 < 2 ? 3 + $0 % 7 : 600 + $0 % 11 }
+        var generator = SeededGenerator(seed: UInt64(count))
+        let mu = try flow.mu(tokens: tokens, prompt: [], promptFrames: 0)
+        let noise = Tensor(shape: mu.shape, values: generator.normals(mu.values.count))
+        var options = FlowDecoder.Options()
+        options.steps = 1
+        options.guidance = 0.6
+        let result = try flow.mel(
+            tokens: tokens, prompt: prompt, noise: noise, options: options)
+        let nothing = Tensor(zeros: mu.shape)
+        let given = flow.velocity(
+            state: noise, mu: mu, speaker: flow.speaker(of: prompt.embedding),
+            condition: nothing, time: 0)
+        let free = flow.velocity(
+            state: noise, mu: nothing, speaker: [Float](repeating: 0, count: 80),
+            condition: nothing, time: 0)
+        #expect(given != free)
+        for place in noise.values.indices {
+            let velocity = 1.6 * given.values[place] - 0.6 * free.values[place]
+            #expect(abs(result.values[place] - noise.values[place] - velocity) < 2e-4)
+        }
+    }
+
     @Test func longRowsOfTokensGoThroughInPieces() throws {
         let count = 260 * 5
         let long = try mel(tokens: count, seed: 1)

@@ -125,10 +125,10 @@ struct LayerTests {
             shape: [count, heads * width], values: random.normals(count * heads * width))
         // A causal mask: the first row can only read itself, so it returns its own value.
         let y = attention(query: x, key: x, value: x, heads: heads, scale: 0.3) {
-            _, rows, scores, keys in
+            _, rows, scores in
             for (index, row) in rows.enumerated() {
-                for key in (row + 1)..<max(row + 1, keys) {
-                    scores[index * keys + key] = -.infinity
+                for key in (row + 1)..<max(row + 1, scores.columns) {
+                    scores.row(index)[key] = -.infinity
                 }
             }
         }
@@ -136,10 +136,10 @@ struct LayerTests {
         let shorter = attention(
             query: x.rows(0..<97), key: x.rows(0..<97), value: x.rows(0..<97), heads: heads,
             scale: 0.3
-        ) { _, rows, scores, keys in
+        ) { _, rows, scores in
             for (index, row) in rows.enumerated() {
-                for key in (row + 1)..<max(row + 1, keys) {
-                    scores[index * keys + key] = -.infinity
+                for key in (row + 1)..<max(row + 1, scores.columns) {
+                    scores.row(index)[key] = -.infinity
                 }
             }
         }

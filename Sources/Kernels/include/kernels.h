@@ -38,6 +38,38 @@ void sa_gemm(long m, long n, long k, const float *a, long a_stride, const void *
              int b_type, bool b_is_kn, float *c, long c_stride, float alpha, bool accumulate,
              const float *bias);
 
+/// Outputs of a panel of packed fp32 weights: the panel holds them input by input, zeros past the last.
+#define SA_PANEL 16
+/// Floats of the panels of a matrix.
+#define SA_PANEL_FLOATS(outputs, inputs) (((outputs) + SA_PANEL - 1) / SA_PANEL * SA_PANEL * (inputs))
+
+/// Windows of a sequence times packed weights, and what is done with the sums.
+///
+/// Window i holds the rows `first + i * step + t * dilation` for the taps t; rows outside the input are
+/// zeros. An output row is function(window W^T + bias) + addend. One tap, step 1 and first 0 make an
+/// ordinary product.
+struct sa_windows {
+  const float *input; // `rows` rows of `channels` floats, `stride` floats from row to row
+  long rows, channels, stride;
+  long taps, dilation, step, first;
+  const float *panels; // [outputs, taps * channels], packed
+  long outputs;
+  const float *bias;  // one value an output, or null
+  int function;       // of enum sa_function, or negative for none
+  float parameter;    // of the function
+  const float *alpha; // of Snake, one value an output
+  const float *addend; // one row a window, or null; without a function it may be the output
+  long addend_stride;
+  float *output;
+  long output_stride;
+};
+/// Computes the output rows `from` to `from + count`. The input must not overlap the output. The bits of
+/// a row depend on its window, its addend and the weights only.
+void sa_windows(const struct sa_windows *windows, long from, long count);
+/// Packs weights of which (o, p) lies at `weights[o * output_stride + p * input_stride]`.
+void sa_pack_panels(long outputs, long inputs, const float *weights, long output_stride,
+                    long input_stride, float *panels);
+
 /// int8 and int4 weights come in blocks of 16 outputs x 32 inputs (body_quantised.h has the order).
 #define SA_BLOCK_OUTPUTS 16
 #define SA_BLOCK_INPUTS 32
@@ -79,6 +111,7 @@ enum sa_function {
   SA_SIGMOID = 6,
   SA_TANH = 7,
   SA_EXP = 8,
+  SA_SNAKE = 9, // in `sa_windows` only
 };
 void sa_apply(int function, float *x, long count, float parameter);
 
@@ -92,9 +125,16 @@ void sa_add(float *x, const float *y, long count);
 void sa_scale(float *x, float factor, long count);
 /// Softmax of every row, in place; entries of -infinity get zero.
 void sa_softmax(float *x, long rows, long columns, long stride);
-/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for every row.
-void sa_layer_norm(const float *x, float *y, long rows, long columns, const float *weight,
-                   const float *bias, float epsilon);
+/// Softmax without its last step: x = exp(factor (x - the row's largest)), entries of -infinity get zero,
+/// and `inverses` gets one over each row's sum.
+void sa_exponentials(float *x, long rows, long columns, long stride, float factor, float *inverses);
+/// x = mish(x * scale + shift) + offset, one of each per column; `offset` may be null.
+void sa_scale_shift_mish(float *x, long rows, long columns, long stride, const float *scale,
+                         const float *shift, const float *offset);
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias for every row; rows of x are `stride` apart,
+/// those of y follow each other.
+void sa_layer_norm(const float *x, long stride, float *y, long rows, long columns,
+                   const float *weight, const float *bias, float epsilon);
 /// y = x / sqrt(mean(x^2) + epsilon) * weight for every row.
 void sa_rms_norm(const float *x, float *y, long rows, long columns, const float *weight,
                  float epsilon);

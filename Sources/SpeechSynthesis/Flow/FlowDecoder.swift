@@ -80,11 +80,16 @@ public struct FlowDecoder: Sendable {
     public func velocity(
         state: Tensor, mu: Tensor, speaker: [Float], condition: Tensor, time: Float
     ) -> Tensor {
-        let voice = Tensor(
-            shape: [state.rows, speaker.count],
-            values: (0..<state.rows).flatMap { _ in speaker })
-        return estimator(
-            Tensor.concatenatedColumns([state, mu, voice, condition]), time: time)
+        let run = VelocityRun(
+            estimator, mu: mu, speaker: speaker, condition: condition, isGuided: false,
+            times: [time])
+        return Tensor.filled(state.shape) { result in
+            state.withRows { state in
+                run.velocities(of: state, step: 0) { rows, velocity, _ in
+                    result.rows(rows).copy(velocity)
+                }
+            }
+        }
     }
 
     /// The mel spectrogram of new tokens: [T2, M].
@@ -128,45 +133,34 @@ public struct FlowDecoder: Sendable {
         progress: (Int) throws -> Void
     ) throws -> Tensor {
         let bands = configuration.outputSize
-        let speaker = speakerProjection(Self.normalized(embedding)).values
+        let speaker = speaker(of: embedding)
         var condition = Tensor(zeros: [mu.rows, bands])
         condition.values.replaceSubrange(0..<known.values.count, with: known.values)
-        let silence = Tensor(zeros: [mu.rows, bands])
-        let noSpeaker = [Float](repeating: 0, count: speaker.count)
         let guidance = options.guidance ?? Float(configuration.solver.guidance)
         let grid = Self.grid(
             steps: options.steps, isCosine: configuration.solver.usesCosineSchedule)
+        // Times add up as the original's do, rounding included.
+        var (times, lengths) = ([grid[0]], [grid[1] - grid[0]])
+        for index in 1..<max(1, options.steps) {
+            times.append(times[index - 1] + lengths[index - 1])
+            lengths.append(grid[index + 1] - times[index])
+        }
+        let run = VelocityRun(
+            estimator, mu: mu, speaker: speaker, condition: condition, isGuided: guidance != 0,
+            times: times)
         var x = noise
-        var time = grid[0]
-        var step = grid[1] - grid[0]
-        for index in 1...options.steps {
+        for index in 0..<options.steps {
             try Task.checkCancellation()
-            let (state, given, now) = (x, condition, time)
-            var v: Tensor
-            if guidance != 0 {
-                // Side by side: each runs from end to end without waiting for the other's parts.
-                var both = Parallel.map(2) { index in
-                    let isFree = index == 1
-                    return velocity(
-                        state: state, mu: isFree ? silence : mu,
-                        speaker: isFree ? noSpeaker : speaker,
-                        condition: isFree ? silence : given, time: now)
+            let length = lengths[index]
+            x.values.withUnsafeMutableBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { return }
+                let state = Rows(base, count: noise.rows, columns: bands)
+                run.velocities(of: state, step: index) { rows, conditioned, free in
+                    state.rows(rows).advance(
+                        conditioned, free, guidance: guidance, length: length)
                 }
-                both[0].scale(by: 1 + guidance)
-                both[1].scale(by: -guidance)
-                v = both[0]
-                v += both[1]
-            } else {
-                v = velocity(
-                    state: state, mu: mu, speaker: speaker, condition: given, time: now)
             }
-            v.scale(by: step)
-            x += v
-            time += step
-            if index < options.steps {
-                step = grid[index + 1] - time
-            }
-            try progress(index)
+            try progress(index + 1)
         }
         guard x.values.allSatisfy(\.isFinite) else {
             throw SpeechSynthesisError.notFinite(stage: "flow decoder")
@@ -182,9 +176,24 @@ public struct FlowDecoder: Sendable {
         }
     }
 
-    private static func normalized(_ embedding: [Float]) -> Tensor {
+    /// What conditions the flow on a speaker embedding: [M].
+    package func speaker(of embedding: [Float]) -> [Float] {
         let square = embedding.reduce(0.0) { $0 + Double($1) * Double($1) }
         let length = max(Float(square.squareRoot()), 1e-12)
-        return Tensor(shape: [1, embedding.count], values: embedding.map { $0 / length })
+        let unit = Tensor(shape: [1, embedding.count], values: embedding.map { $0 / length })
+        return speakerProjection(unit).values
+    }
+}
+
+extension Rows {
+    /// x += ((1 + guidance) conditioned - guidance free) length, for rows without gaps.
+    fileprivate func advance(_ conditioned: Rows, _ free: Rows?, guidance: Float, length: Float) {
+        for place in 0..<count * columns {
+            var velocity = conditioned.base[place]
+            if let free {
+                velocity = velocity * (1 + guidance) - free.base[place] * guidance
+            }
+            base[place] += velocity * length
+        }
     }
 }

@@ -51,7 +51,7 @@ struct TokenEncoderLayer: Sendable {
 
     func callAsFunction(_ x: Tensor, positions: Tensor) -> Tensor {
         let y = x + attention(attentionNorm(x), positions: positions)
-        return y + contraction(expansion(feedForwardNorm(y)).applying(.silu))
+        return contraction(expansion(feedForwardNorm(y), .silu), addedTo: y)
     }
 }
 
@@ -79,7 +79,8 @@ struct RelativeAttention: Sendable {
                 let (rowBase, tableBase) = (SharedReadPointer(rows), SharedReadPointer(table))
                 return TensorCore.attention(
                     query: content, key: key(x), value: value(x), heads: heads, scale: scale
-                ) { head, block, scores, keyCount in
+                ) { head, block, scores in
+                    let keyCount = scores.columns
                     // Row i meets the table's rows count - 1 - i + j; a block needs one stretch.
                     let first = count - block.upperBound
                     let span = keyCount + block.count - 1
@@ -94,7 +95,7 @@ struct RelativeAttention: Sendable {
                             cStride: span, alpha: scale)
                         for row in 0..<block.count {
                             let source = products + row * span + (block.count - 1 - row)
-                            let target = scores + row * keyCount
+                            let target = scores.row(row)
                             for key in 0..<keyCount {
                                 target[key] += source[key]
                             }

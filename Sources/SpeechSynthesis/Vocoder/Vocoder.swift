@@ -126,9 +126,7 @@ struct SnakeBlock: Sendable {
         for layer in layers {
             var y = x
             y.applySnake(alpha: layer.firstAlpha)
-            y = layer.first(y)
-            y.applySnake(alpha: layer.secondAlpha)
-            x += layer.second(y)
+            x = layer.second(layer.first(y, snake: layer.secondAlpha), addedTo: x)
         }
         return x
     }
@@ -141,7 +139,7 @@ struct PitchPredictor: Sendable {
 
     /// [T, M] -> T values in hertz.
     func callAsFunction(_ mel: Tensor) -> [Float] {
-        let hidden = convolutions.reduce(mel) { $1($0).applying(.elu) }
+        let hidden = convolutions.reduce(mel) { $1($0, .elu) }
         return output(hidden).values.map { abs($0) }
     }
 }

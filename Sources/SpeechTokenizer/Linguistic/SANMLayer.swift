@@ -21,7 +21,6 @@ struct SANMLayer: Sendable {
         if x.columns == y.columns {
             y += x
         }
-        y += contraction(expansion(feedForwardNorm(y)).applying(.relu))
-        return y
+        return contraction(expansion(feedForwardNorm(y), .relu), addedTo: y)
     }
 }

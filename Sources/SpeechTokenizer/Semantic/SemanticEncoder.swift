@@ -42,7 +42,7 @@ public struct SemanticEncoder: Sendable {
     func hidden(_ mel: Tensor) throws(SpeechTokenizerError) -> Tensor {
         var x = mel
         for convolution in convolutions {
-            x = convolution(x).applying(.gelu)
+            x = convolution(x, .gelu)
         }
         guard x.rows <= positions.rows else {
             throw .positionsExhausted(frames: x.rows, available: positions.rows)
@@ -70,8 +70,8 @@ struct SemanticBlock: Sendable {
         let mixed = attention(
             query: query(y), key: key(y), value: value(y), heads: heads,
             scale: 1 / Float(x.columns / heads).squareRoot())
-        let z = x + output(mixed)
-        return z + contraction(expansion(feedForwardNorm(z)).applying(.gelu))
+        let z = output(mixed, addedTo: x)
+        return contraction(expansion(feedForwardNorm(z), .gelu), addedTo: z)
     }
 }
 
