@@ -43,8 +43,9 @@ static long multiply_fp32(long count) {
   return keep == 0.12345f ? 0 : count * 12 * W * 2;
 }
 
-/// `count` rounds of 14 byte products with 16-bit sums; gives the number of operations.
-static long multiply_int8(long count) {
+/// `count` rounds of 14 byte products with 16-bit sums, as int4 weights need them; gives the number of
+/// operations.
+static long multiply_int4(long count) {
   vs t[14];
   vb x = (vb)3;
   for (int i = 0; i < 14; i++) {
@@ -62,4 +63,25 @@ static long multiply_int8(long count) {
     keep += t[i][0];
   }
   return keep == 12345 ? 0 : count * 14 * 4 * W * 2;
+}
+
+/// The same for int8 weights, whose pairs fill 16 bits and are summed in 32.
+static long multiply_int8(long count) {
+  vi t[12];
+  vb x = (vb)3;
+  for (int i = 0; i < 12; i++) {
+    t[i] = (vi)i;
+  }
+  for (long c = 0; c < count; c++) {
+#pragma unroll
+    for (int i = 0; i < 12; i++) {
+      t[i] += pair_sums(pair_products(x, turned(x, (vb)t[i])));
+    }
+    __asm__ volatile("" ::: "memory");
+  }
+  int keep = 0;
+  for (int i = 0; i < 12; i++) {
+    keep += t[i][0];
+  }
+  return keep == 12345 ? 0 : count * 12 * 4 * W * 2;
 }

@@ -28,15 +28,25 @@ INLINE vs pair_products(vb weights, vb x) {
 #endif
 }
 
-/// Sums of neighbouring 16-bit pairs times `factor`.
-INLINE vi pair_sums(vs x, short factor) {
+/// Sums of neighbouring 16-bit pairs.
+INLINE vi pair_sums(vs x) {
 #if SA_WIDTH == 8
-  return (vi)_mm256_madd_epi16((__m256i)x, _mm256_set1_epi16(factor));
+  return (vi)_mm256_madd_epi16((__m256i)x, _mm256_set1_epi16(1));
 #elif SA_WIDTH == 16
-  return (vi)_mm512_madd_epi16((__m512i)x, _mm512_set1_epi16(factor));
+  return (vi)_mm512_madd_epi16((__m512i)x, _mm512_set1_epi16(1));
 #else
   vi pair = (vi)x;
-  return ((pair << 16 >> 16) + (pair >> 16)) * (int)factor;
+  return (pair << 16 >> 16) + (pair >> 16);
+#endif
+}
+
+/// `x` with its sign turned where the byte of `signs` is negative.
+INLINE vb turned(vb x, vb signs) {
+#if SA_WIDTH == 8
+  return (vb)_mm256_sign_epi8((__m256i)x, (__m256i)signs);
+#else
+  vb mask = (vb)((__attribute__((ext_vector_type(4 * W))) int8_t)signs >> 7);
+  return (x ^ mask) - mask;
 #endif
 }
 
@@ -59,178 +69,164 @@ INLINE vb high_halves(vb v) {
   return (vb)(((__attribute__((ext_vector_type(2 * W))) uint16_t)v) >> 4) & 15;
 }
 
-/// Quantised rows: values, one scale a block, and what the weights' offset adds to a block's sum.
+/// Quantised rows. Every ROW_CHUNK of them lie block by block: first block 0 of all rows of the chunk,
+/// then block 1. A block has 32 values, a scale, and what the offset of int4 weights adds to its sum.
 struct quantised_rows {
   const int8_t *values;
   const float *scales;
   const int32_t *offsets;
+  long rows;
   long blocks; // a row's
 };
 
-/// total += scales * (sum - offset), for one vector of outputs.
-INLINE void add_block(float *total, vi sum, int32_t offset, float scale, const uint8_t *block,
-                      int v) {
-  uint16_t weights[W];
-  memcpy(weights, block + 2 * v * W, sizeof weights);
-  vf value = __builtin_convertvector(sum - (vi)offset, vf);
-  store(total + v * W, load(total + v * W) + value * (widen(weights) * (vf)scale));
+/// Rows whose sums are kept while the blocks of a tile pass, and tiles that are kept near while all
+/// rows pass.
+#define ROW_CHUNK 64
+#define TILE_GROUP 8
+
+/// The number of block `g` of row `i`, `rows` being all rows of the product.
+INLINE long block_place(long i, long g, long rows, long blocks) {
+  long first = i / ROW_CHUNK * ROW_CHUNK;
+  long chunk = rows - first < ROW_CHUNK ? rows - first : ROW_CHUNK;
+  return first * blocks + g * chunk + i - first;
 }
 
-/// One block of int4 weights times `rows` rows; `count` vectors of outputs from `first` on.
-INLINE void block_int4(int rows, const uint8_t *block, const struct quantised_rows *x, long row,
-                       long g, float (*totals)[OUT]) {
-  const int vectors = VECTORS < 2 ? VECTORS : 2;
+/// Vectors of four inputs in a block.
+#define STEPS (IN / 4)
+
+/// total += scales * sum, for one vector of outputs.
+INLINE void add_block(float *total, vi sum, float scale, vf weight_scales) {
+  vf value = __builtin_convertvector(sum, vf);
+  store(total, load(total) + value * (weight_scales * (vf)scale));
+}
+
+INLINE vf block_scales(const uint8_t *block, int v) {
+  uint16_t scales[W];
+  memcpy(scales, block + 2 * v * W, sizeof scales);
+  return widen(scales);
+}
+
+/// One vector of outputs of an int4 block times `rows` rows. Unsigned weights leave room for all
+/// products in 16 bits: 8 x 2 x 15 x 127 < 32768.
+INLINE void rows_int4(const uint8_t *p, vf weight_scales, const int8_t *x, const float *scales,
+                      const int32_t *offsets, long rows, float *totals) {
+  vb weights[STEPS];
 #pragma unroll
-  for (int first = 0; first < VECTORS; first += vectors) {
-    vs sums[4][2];
+  for (int s = 0; s < STEPS / 2; s++) {
+    vb w = load_bytes(p + 4 * OUT * s);
+    weights[2 * s] = low_halves(w);
+    weights[2 * s + 1] = high_halves(w);
+  }
+  for (long i = 0; i < rows; i++) {
+    vs sum = pair_products(weights[0], broadcast(x + i * IN));
 #pragma unroll
-    for (int i = 0; i < rows; i++) {
-      sums[i][0] = (vs)(short)0;
-      sums[i][1] = (vs)(short)0;
+    for (int s = 1; s < STEPS; s++) {
+      sum += pair_products(weights[s], broadcast(x + i * IN + 4 * s));
     }
-// Not unrolled: the compiler would take the rows one after the other and spill the weights.
-#pragma clang loop unroll(disable)
-    for (int s = 0; s < IN / 8; s++) {
-      vb low[2], high[2];
-#pragma unroll
-      for (int v = 0; v < vectors; v++) {
-        vb w = load_bytes(block + 2 * OUT + 4 * OUT * s + 4 * W * (first + v));
-        low[v] = low_halves(w);
-        high[v] = high_halves(w);
-      }
-#pragma unroll
-      for (int i = 0; i < rows; i++) {
-        const int8_t *a = x->values + ((row + i) * x->blocks + g) * IN + 8 * s;
-        vb a0 = broadcast(a), a1 = broadcast(a + 4);
-#pragma unroll
-        for (int v = 0; v < vectors; v++) {
-          sums[i][v] += pair_products(low[v], a0);
-          sums[i][v] += pair_products(high[v], a1);
-        }
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < rows; i++) {
-      long place = (row + i) * x->blocks + g;
-#pragma unroll
-      for (int v = 0; v < vectors; v++) {
-        add_block(totals[i], pair_sums(sums[i][v], 1), x->offsets[place], x->scales[place], block,
-                  first + v);
-      }
-    }
+    add_block(totals + i * OUT, pair_sums(sum) - (vi)offsets[i], scales[i], weight_scales);
   }
 }
 
-/// One block of int8 weights times `rows` rows: the two halves of a byte are summed apart, so that
-/// no 16-bit sum overflows (8 x 2 x 15 x 127 < 32768).
-INLINE void block_int8(int rows, const uint8_t *block, const struct quantised_rows *x, long row,
-                       long g, float (*totals)[OUT]) {
+/// One vector of outputs of an int8 block times `rows` rows: magnitudes times activations that took
+/// the weights' signs. A pair's sum is at most 2 x 128 x 127 < 32768.
+INLINE void rows_int8(const uint8_t *p, vf weight_scales, const int8_t *x, const float *scales,
+                      long rows, float *totals) {
+  vb weights[STEPS], magnitudes[STEPS];
+#pragma unroll
+  for (int s = 0; s < STEPS; s++) {
+    weights[s] = load_bytes(p + 4 * OUT * s) ^ 128;
+    magnitudes[s] = turned(weights[s], weights[s]);
+  }
+  for (long i = 0; i < rows; i++) {
+    vi sum = (vi)0;
+#pragma unroll
+    for (int s = 0; s < STEPS; s++) {
+      sum += pair_sums(
+          pair_products(magnitudes[s], turned(broadcast(x + i * IN + 4 * s), weights[s])));
+    }
+    add_block(totals + i * OUT, sum, scales[i], weight_scales);
+  }
+}
+
+/// One block of weights times `rows` rows: the weights of a vector of outputs stay in registers while
+/// the rows pass.
+INLINE void block_rows(int bits, const uint8_t *block, const struct quantised_rows *x, long first,
+                       long rows, long g, float *totals) {
+  const long place = first * x->blocks + g * rows;
 #pragma unroll
   for (int v = 0; v < VECTORS; v++) {
-    vs low[4], high[4];
-#pragma unroll
-    for (int i = 0; i < rows; i++) {
-      low[i] = (vs)(short)0;
-      high[i] = (vs)(short)0;
-    }
-#pragma clang loop unroll(disable)
-    for (int s = 0; s < IN / 4; s++) {
-      vb w = load_bytes(block + 2 * OUT + 4 * OUT * s + 4 * W * v);
-      vb w0 = low_halves(w), w1 = high_halves(w);
-#pragma unroll
-      for (int i = 0; i < rows; i++) {
-        vb a = broadcast(x->values + ((row + i) * x->blocks + g) * IN + 4 * s);
-        low[i] += pair_products(w0, a);
-        high[i] += pair_products(w1, a);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < rows; i++) {
-      long place = (row + i) * x->blocks + g;
-      add_block(totals[i], pair_sums(low[i], 1) + pair_sums(high[i], 16), x->offsets[place],
-                x->scales[place], block, v);
-    }
-  }
-}
-
-/// One tile of 16 outputs times `rows` rows over all inputs.
-INLINE void tile_quantised(int bits, int rows, const uint8_t *block, const struct quantised_rows *x,
-                           long row, float (*totals)[OUT]) {
-  const long size = SA_BLOCK_BYTES(bits);
-  for (int i = 0; i < rows; i++) {
-    for (int o = 0; o < OUT; o++) {
-      totals[i][o] = 0;
-    }
-  }
-  for (long g = 0; g < x->blocks; g++) {
-    if (rows <= 2) { // memory sets the pace
-      for (long line = 0; line < size; line += 64) {
-        __builtin_prefetch(block + 4096 + line, 0, 3);
-      }
-    }
+    const uint8_t *p = block + 2 * OUT + 4 * W * v;
     if (bits == 4) {
-      block_int4(rows, block, x, row, g, totals);
+      rows_int4(p, block_scales(block, v), x->values + place * IN, x->scales + place,
+                x->offsets + place, rows, totals + v * W);
     } else {
-      block_int8(rows, block, x, row, g, totals);
+      rows_int8(p, block_scales(block, v), x->values + place * IN, x->scales + place, rows,
+                totals + v * W);
     }
-    block += size;
   }
 }
 
-INLINE void gemm_bits(int bits, long m, long n, const struct quantised_rows *x,
-                      const uint8_t *blocks, float *c, long c_stride, bool accumulate,
+/// One tile of 16 outputs, `live` of which exist, times `rows` rows over all inputs.
+INLINE void tile_rows(int bits, const uint8_t *blocks, const struct quantised_rows *x, long first,
+                      long rows, long live, float *c, long c_stride, bool accumulate,
                       const float *bias) {
-  float totals[4][OUT];
-  for (long j = 0; j < n; j += OUT) {
-    long live = n - j < OUT ? n - j : OUT;
-    for (long i = 0; i < m;) {
-      int rows = m - i < 4 ? (int)(m - i) : 4;
-      switch (rows) { // the compiler needs the number of rows to keep their sums in registers
-      case 1:
-        tile_quantised(bits, 1, blocks, x, i, totals);
-        break;
-      case 2:
-        tile_quantised(bits, 2, blocks, x, i, totals);
-        break;
-      case 3:
-        tile_quantised(bits, 3, blocks, x, i, totals);
-        break;
-      default:
-        tile_quantised(bits, 4, blocks, x, i, totals);
+  const long size = SA_BLOCK_BYTES(bits);
+  float totals[ROW_CHUNK * OUT];
+  memset(totals, 0, (size_t)(rows * OUT) * sizeof(float));
+  for (long g = 0; g < x->blocks; g++) {
+    if (first == 0) { // later rows find the weights near
+      for (long line = 0; line < size; line += 64) {
+        __builtin_prefetch(blocks + 4096 + line, 0, 3);
       }
-      for (int r = 0; r < rows; r++) {
-        float *out = c + (i + r) * c_stride + j;
-        for (long o = 0; o < live; o++) {
-          float value = totals[r][o];
-          if (bias) {
-            value = value + bias[j + o];
-          }
-          out[o] = accumulate ? out[o] + value : value;
-        }
-      }
-      i += rows;
     }
-    blocks += x->blocks * SA_BLOCK_BYTES(bits);
+    block_rows(bits, blocks, x, first, rows, g, totals);
+    blocks += size;
+  }
+  for (long i = 0; i < rows; i++) {
+    float *out = c + i * c_stride;
+    for (long o = 0; o < live; o++) {
+      float value = totals[i * OUT + o];
+      if (bias) {
+        value = value + bias[o];
+      }
+      out[o] = accumulate ? out[o] + value : value;
+    }
+  }
+}
+
+INLINE void gemm_bits(int bits, long n, const struct quantised_rows *x, const uint8_t *blocks,
+                      float *c, long c_stride, bool accumulate, const float *bias) {
+  const long tile_bytes = x->blocks * SA_BLOCK_BYTES(bits);
+  for (long j0 = 0; j0 < n; j0 += TILE_GROUP * OUT) {
+    long end = n - j0 < TILE_GROUP * OUT ? n : j0 + TILE_GROUP * OUT;
+    for (long first = 0; first < x->rows; first += ROW_CHUNK) {
+      long rows = x->rows - first < ROW_CHUNK ? x->rows - first : ROW_CHUNK;
+      for (long j = j0; j < end; j += OUT) {
+        tile_rows(bits, blocks + j / OUT * tile_bytes, x, first, rows, end - j < OUT ? end - j : OUT,
+                  c + first * c_stride + j, c_stride, accumulate, bias ? bias + j : NULL);
+      }
+    }
   }
 }
 
 static void gemm_quantised(long m, long n, long k, int bits, const int8_t *values,
                            const float *scales, const int32_t *offsets, const uint8_t *blocks,
                            float *c, long c_stride, bool accumulate, const float *bias) {
-  const struct quantised_rows x = {values, scales, offsets, (k + IN - 1) / IN};
+  const struct quantised_rows x = {values, scales, offsets, m, (k + IN - 1) / IN};
   if (bits == 4) {
-    gemm_bits(4, m, n, &x, blocks, c, c_stride, accumulate, bias);
+    gemm_bits(4, n, &x, blocks, c, c_stride, accumulate, bias);
   } else {
-    gemm_bits(8, m, n, &x, blocks, c, c_stride, accumulate, bias);
+    gemm_bits(8, n, &x, blocks, c, c_stride, accumulate, bias);
   }
 }
 
-/// Rounds rows of activations to int8, block by block; the last block is filled with zeros.
-static void quantise_rows(long rows, long k, int bits, const float *x, long stride, int8_t *values,
-                          float *scales, int32_t *offsets) {
-  const int offset = bits == 4 ? 8 : 128;
+/// Rounds some of `all` rows of activations to int8, block by block; the last block is filled with
+/// zeros. `x` is the first of the rows, number `start` of all.
+static void quantise_rows(long start, long rows, long all, long k, const float *x, long stride,
+                          int8_t *values, float *scales, int32_t *offsets) {
   for (long r = 0; r < rows; r++) {
     for (long p = 0; p < k; p += IN) {
+      const long place = block_place(start + r, p / IN, all, (k + IN - 1) / IN);
       float block[IN];
       const float *in = x + r * stride + p;
       long live = k - p < IN ? k - p : IN;
@@ -252,15 +248,14 @@ static void quantise_rows(long rows, long k, int bits, const float *x, long stri
         total += whole;
         __attribute__((ext_vector_type(W))) int8_t narrow =
             __builtin_convertvector(whole, __attribute__((ext_vector_type(W))) int8_t);
-        memcpy(values + i, &narrow, sizeof narrow);
+        memcpy(values + place * IN + i, &narrow, sizeof narrow);
       }
       int32_t whole_sum = 0;
       for (int i = 0; i < W; i++) {
         whole_sum += total[i];
       }
-      *scales++ = top / 127.0f + sum(poison);
-      *offsets++ = whole_sum * offset;
-      values += IN;
+      scales[place] = top / 127.0f + sum(poison);
+      offsets[place] = 8 * whole_sum;
     }
   }
 }

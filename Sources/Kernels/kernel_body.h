@@ -48,5 +48,6 @@ const struct sa_table SA_TABLE = {
     .dequantise_row = dequantise_row,
     .read_all = read_all,
     .multiply_fp32 = multiply_fp32,
+    .multiply_int4 = multiply_int4,
     .multiply_int8 = multiply_int8,
 };

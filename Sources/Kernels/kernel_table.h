@@ -30,11 +30,12 @@ struct sa_table {
   void (*widen_bf16)(const uint16_t *, float *, long);
   void (*gemm_quantised)(long, long, long, int, const int8_t *, const float *, const int32_t *,
                          const uint8_t *, float *, long, bool, const float *);
-  void (*quantise_rows)(long, long, int, const float *, long, int8_t *, float *, int32_t *);
+  void (*quantise_rows)(long, long, long, long, const float *, long, int8_t *, float *, int32_t *);
   void (*quantise_tile)(int, long, long, const void *, int, long, uint8_t *);
   void (*dequantise_row)(int, long, const uint8_t *, long, float *);
   uint32_t (*read_all)(const void *, long);
   long (*multiply_fp32)(long);
+  long (*multiply_int4)(long);
   long (*multiply_int8)(long);
 };
 

@@ -157,9 +157,9 @@ void sa_gemm_quantised(long m, long n, long k, int bits, const int8_t *values, c
                           bias);
 }
 
-void sa_quantise_rows(long rows, long k, int bits, const float *x, long stride, int8_t *values,
-                      float *scales, int32_t *offsets) {
-  table()->quantise_rows(rows, k, bits, x, stride, values, scales, offsets);
+void sa_quantise_rows(long start, long rows, long all, long k, const float *x, long stride,
+                      int8_t *values, float *scales, int32_t *offsets) {
+  table()->quantise_rows(start, rows, all, k, x, stride, values, scales, offsets);
 }
 
 void sa_quantise_tile(int bits, long live, long k, const void *weights, int type, long stride,
@@ -174,5 +174,7 @@ void sa_dequantise_row(int bits, long k, const uint8_t *blocks, long output, flo
 uint32_t sa_read_all(const void *p, long bytes) { return table()->read_all(p, bytes); }
 
 long sa_multiply_fp32(long count) { return table()->multiply_fp32(count); }
+
+long sa_multiply_int4(long count) { return table()->multiply_int4(count); }
 
 long sa_multiply_int8(long count) { return table()->multiply_int8(count); }

@@ -25,7 +25,12 @@ public enum MachineLimits {
         best(tries) { spread { sa_multiply_fp32($0) } }
     }
 
-    /// Operations a second of the products that int8 and int4 weights use.
+    /// Operations a second of the products that int4 weights use.
+    public static func int4Peak(tries: Int = 6) -> Double {
+        best(tries) { spread { sa_multiply_int4($0) } }
+    }
+
+    /// Operations a second of the products that int8 weights use.
     public static func int8Peak(tries: Int = 6) -> Double {
         best(tries) { spread { sa_multiply_int8($0) } }
     }

@@ -1,6 +1,6 @@
 // Causal attention of many sequences at once over keys and values that lie in pages. Each sequence
-// brings some new rows and the pages of all its tokens, the new ones included; a page holds `pageTokens`
-// rows of keys or values, [pageTokens, groups * d]. The bias of a key is -slope * sqrt(distance).
+// brings some new rows and the pages of all its tokens, the new ones included; a page holds keys [groups *
+// d, pageTokens] or values [pageTokens, groups * d]. The bias of a key is -slope * sqrt(distance).
 
 import Kernels
 
@@ -13,13 +13,12 @@ package struct PagedRows {
     /// Tokens of the sequence before them.
     package let start: Int
     /// The sequence's pages of keys.
-    package let keys: [UnsafePointer<Float>]
+    package let keys: [UnsafeRawPointer]
     /// The sequence's pages of values.
-    package let values: [UnsafePointer<Float>]
+    package let values: [UnsafeRawPointer]
 
     package init(
-        row: Int, count: Int, start: Int, keys: [UnsafePointer<Float>],
-        values: [UnsafePointer<Float>]
+        row: Int, count: Int, start: Int, keys: [UnsafeRawPointer], values: [UnsafeRawPointer]
     ) {
         self.row = row
         self.count = count
@@ -36,6 +35,8 @@ package struct PagedAttention: Sendable {
     let groups: Int
     /// Values of a head.
     let width: Int
+    /// How pages hold keys and values: fp32 or bf16.
+    let cachePrecision: WeightPrecision
     /// One slope a head.
     let slopes: [Float]
     /// Element `m` is the square root of `count - 1 - m`.
@@ -47,12 +48,14 @@ package struct PagedAttention: Sendable {
     private static let parallelWork = 300_000
 
     package init(
-        pageTokens: Int, heads: Int, groups: Int, width: Int, slopes: [Float], roots: [Float]
+        pageTokens: Int, heads: Int, groups: Int, width: Int, cachePrecision: WeightPrecision,
+        slopes: [Float], roots: [Float]
     ) {
         self.pageTokens = pageTokens
         self.heads = heads
         self.groups = groups
         self.width = width
+        self.cachePrecision = cachePrecision
         self.slopes = slopes
         self.roots = roots
     }
@@ -122,6 +125,11 @@ package struct PagedAttention: Sendable {
         }
     }
 
+    private var numberBytes: Int { cachePrecision.bits / 8 }
+    private var numberType: Int32 {
+        Int32(cachePrecision == .bf16 ? SA_BFLOAT16.rawValue : SA_FLOAT32.rawValue)
+    }
+
     private func score(
         _ job: Job, _ query: UnsafePointer<Float>, _ step: Int, _ height: Int, _ keyCount: Int,
         _ scores: UnsafeMutablePointer<Float>
@@ -130,9 +138,9 @@ package struct PagedAttention: Sendable {
         for page in 0..<(keyCount + pageTokens - 1) / pageTokens {
             let tokens = min(pageTokens, keyCount - page * pageTokens)
             sa_gemm(
-                height, tokens, width, query, step, job.rows.keys[page] + job.group * width,
-                groups * width, Int32(SA_FLOAT32.rawValue), false, scores + page * pageTokens,
-                keyCount, scale, false, nil)
+                height, tokens, width, query, step,
+                job.rows.keys[page] + job.group * width * pageTokens * numberBytes, pageTokens,
+                numberType, true, scores + page * pageTokens, keyCount, scale, false, nil)
         }
     }
 
@@ -160,8 +168,8 @@ package struct PagedAttention: Sendable {
             let tokens = min(pageTokens, keyCount - page * pageTokens)
             sa_gemm(
                 height, width, tokens, scores + page * pageTokens, keyCount,
-                job.rows.values[page] + job.group * width, groups * width,
-                Int32(SA_FLOAT32.rawValue), true, output, step, 1, page > 0, nil)
+                job.rows.values[page] + job.group * width * numberBytes, groups * width,
+                numberType, true, output, step, 1, page > 0, nil)
         }
     }
 }

@@ -5,7 +5,8 @@
 import Kernels
 
 /// A view of a matrix in blocks; the pointer must stay valid as long as the view.
-package struct QuantizedBlocks {
+package struct QuantizedBlocks: @unchecked Sendable {
+    // Sendable because weights are only read.
     let base: UnsafeRawPointer
     let outputs: Int
     let inputs: Int
@@ -66,34 +67,52 @@ package struct QuantizedBlocks {
     ) {
         guard rows > 0, !range.isEmpty else { return }
         WorkCounter.add(rows * range.count * inputs)
-        let blocks = (inputs + Self.group - 1) / Self.group
-        let count = rows * blocks
-        withUnsafeTemporaryAllocation(byteCount: count * (Self.group + 8), alignment: 64) { bytes in
-            guard let start = bytes.baseAddress else { return }
-            let values = SharedPointer(start.assumingMemoryBound(to: Int8.self))
-            let afterValues = start + count * Self.group
-            let scales = SharedPointer(afterValues.assumingMemoryBound(to: Float.self))
-            let offsets = SharedPointer(
-                (afterValues + 4 * count).assumingMemoryBound(to: Int32.self))
-            let input = SharedReadPointer(a)
-            let (bits, width) = (Int32(precision.bits), inputs)
-            Parallel.forEachRange(rows, grain: max(1, 32_768 / max(1, width))) { part in
-                let first = part.lowerBound * blocks
-                sa_quantise_rows(
-                    part.count, width, bits, input.base + part.lowerBound * width, width,
-                    values.base + first * Self.group, scales.base + first, offsets.base + first)
-            }
-            multiply(
-                rows, range, into: c, accumulate, bias, values: values, scales: scales,
-                offsets: offsets)
+        RoundedRows.with(rows: rows, inputs: inputs, from: a) { x in
+            multiply(x, range, into: c, accumulate, bias)
         }
     }
 
-    private func multiply(
-        _ rows: Int, _ range: Range<Int>, into c: UnsafeMutablePointer<Float>, _ accumulate: Bool,
-        _ bias: UnsafePointer<Float>?, values: SharedPointer<Int8>, scales: SharedPointer<Float>,
-        offsets: SharedPointer<Int32>
+    /// A x W^T of several matrices with the same inputs, on all cores: the rows are rounded once and all
+    /// tiles are one loop. `into` has a place [rows, outputs] for each matrix.
+    static func multiply(
+        _ matrices: [QuantizedBlocks], rows: Int, from a: UnsafePointer<Float>,
+        into places: [SharedPointer<Float>]
     ) {
+        guard rows > 0, let inputs = matrices.first?.inputs else { return }
+        let tiles = matrices.map { ($0.outputs + tile - 1) / tile }
+        WorkCounter.add(rows * inputs * matrices.reduce(0) { $0 + $1.outputs })
+        RoundedRows.with(rows: rows, inputs: inputs, from: a) { x in
+            Parallel.forEachRange(tiles.reduce(0, +), partsPerThread: 4) { part in
+                var first = 0
+                for (index, matrix) in matrices.enumerated() {
+                    let own = part.clamped(to: first..<first + tiles[index])
+                    if !own.isEmpty {
+                        matrix.multiply(
+                            x, tiles: own.lowerBound - first..<own.upperBound - first,
+                            into: places[index])
+                    }
+                    first += tiles[index]
+                }
+            }
+        }
+    }
+
+    /// Whole tiles of outputs, on the calling thread.
+    private func multiply(_ x: RoundedRows, tiles: Range<Int>, into c: SharedPointer<Float>) {
+        let first = tiles.lowerBound * Self.tile
+        let tileBytes = precision.byteCount(outputs: Self.tile, inputs: inputs)
+        sa_gemm_quantised(
+            x.rows, min(outputs, tiles.upperBound * Self.tile) - first, inputs,
+            Int32(precision.bits), x.values.base, x.scales.base, x.offsets.base,
+            base.assumingMemoryBound(to: UInt8.self) + tiles.lowerBound * tileBytes,
+            c.base + first, outputs, false, nil)
+    }
+
+    private func multiply(
+        _ x: RoundedRows, _ range: Range<Int>, into c: UnsafeMutablePointer<Float>,
+        _ accumulate: Bool, _ bias: UnsafePointer<Float>?
+    ) {
+        let rows = x.rows
         // Tiles are whole: a range that starts inside one has its first outputs computed apart.
         let aligned = min(
             (range.lowerBound + Self.tile - 1) / Self.tile * Self.tile, range.upperBound)
@@ -112,7 +131,7 @@ package struct QuantizedBlocks {
             withUnsafeTemporaryAllocation(of: Float.self, capacity: rows * count) { block in
                 guard let block = block.baseAddress else { return }
                 sa_gemm_quantised(
-                    rows, count, width, bits, values.base, scales.base, offsets.base,
+                    rows, count, width, bits, x.values.base, x.scales.base, x.offsets.base,
                     blocks(range.lowerBound), block, count, false, nil)
                 for row in 0..<rows {
                     for output in 0..<lead {
@@ -129,7 +148,7 @@ package struct QuantizedBlocks {
         let body: @Sendable (Range<Int>) -> Void = { part in
             let first = part.lowerBound
             sa_gemm_quantised(
-                rows, part.count, width, bits, values.base, scales.base, offsets.base,
+                rows, part.count, width, bits, x.values.base, x.scales.base, x.offsets.base,
                 weights.base + (aligned + first) / Self.tile * tileBytes,
                 target.base + lead + first, range.count, accumulate,
                 sharedBias.map { $0.base + first })
@@ -148,5 +167,38 @@ package struct QuantizedBlocks {
             Int32(precision.bits), inputs,
             base.assumingMemoryBound(to: UInt8.self) + index / Self.tile * tileBytes,
             index % Self.tile, target)
+    }
+}
+
+/// Rows of activations rounded to int8 for products with blocks, in an order of the kernels' own.
+private struct RoundedRows: @unchecked Sendable {
+    // Sendable because nobody writes them once they are made.
+    let rows: Int
+    let values: SharedPointer<Int8>
+    let scales: SharedPointer<Float>
+    let offsets: SharedPointer<Int32>
+
+    /// Rounds [rows, inputs] on all cores; the result is valid during `body`.
+    static func with(
+        rows: Int, inputs: Int, from a: UnsafePointer<Float>, _ body: (RoundedRows) -> Void
+    ) {
+        let group = QuantizedBlocks.group
+        let count = rows * ((inputs + group - 1) / group)
+        withUnsafeTemporaryAllocation(byteCount: count * (group + 8), alignment: 64) { bytes in
+            guard let start = bytes.baseAddress else { return }
+            let after = start + count * group
+            let x = RoundedRows(
+                rows: rows, values: SharedPointer(start.assumingMemoryBound(to: Int8.self)),
+                scales: SharedPointer(after.assumingMemoryBound(to: Float.self)),
+                offsets: SharedPointer((after + 4 * count).assumingMemoryBound(to: Int32.self)))
+            let input = SharedReadPointer(a)
+            Parallel.forEachRange(rows, grain: max(1, 32_768 / max(1, inputs))) { part in
+                sa_quantise_rows(
+                    part.lowerBound, part.count, rows, inputs,
+                    input.base + part.lowerBound * inputs, inputs, x.values.base, x.scales.base,
+                    x.offsets.base)
+            }
+            body(x)
+        }
     }
 }

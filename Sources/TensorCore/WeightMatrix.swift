@@ -100,6 +100,15 @@ public struct WeightMatrix: Sendable {
         withExtendedLifetime(storage) { storage.baseAddress.map { body($0 + byteOffset) } }
     }
 
+    private func blocks(at weights: UnsafeRawPointer) -> QuantizedBlocks {
+        QuantizedBlocks(base: weights, outputs: outputs, inputs: inputs, precision: precision)
+    }
+
+    /// A view of int8 or int4 weights, valid as long as the matrix; nil for plain ones.
+    var blocks: QuantizedBlocks? {
+        precision.isQuantized ? withPointer(blocks(at:)) : nil
+    }
+
     /// Calls `body` with the weights' bytes.
     package func withBytes(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         try storage.withBytes { all in
@@ -143,9 +152,7 @@ public struct WeightMatrix: Sendable {
         withPointer { weights in
             func run(_ bias: UnsafePointer<Float>?) {
                 guard !precision.isQuantized else {
-                    QuantizedBlocks(
-                        base: weights, outputs: outputs, inputs: inputs, precision: precision
-                    ).multiply(
+                    blocks(at: weights).multiply(
                         rows: rows, outputs: range, from: a, into: c, accumulate: accumulate,
                         bias: bias)
                     return
@@ -181,9 +188,7 @@ public struct WeightMatrix: Sendable {
                     let start = weights + index * inputs * 2
                     sa_widen_bf16(start.assumingMemoryBound(to: UInt16.self), target, inputs)
                 case .int8, .int4:
-                    QuantizedBlocks(
-                        base: weights, outputs: outputs, inputs: inputs, precision: precision
-                    ).read(row: index, into: target)
+                    blocks(at: weights).read(row: index, into: target)
                 }
             }
             count = inputs

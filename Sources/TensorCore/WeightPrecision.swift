@@ -47,4 +47,16 @@ public enum WeightPrecision: String, Sendable, CaseIterable, Codable {
     /// The precision of a language model's output, which decides between neighbouring tokens and is a
     /// small part of the reading: int8 at the least.
     public var forHead: WeightPrecision { self == .int4 ? .int8 : self }
+
+    /// The precision of a layer's matrix of a language model.
+    ///
+    /// A narrow network has no room for the rounding errors of int4: below a hidden size of 1024 only the
+    /// gate and the projection up, two thirds of the feed-forward, take 4 bits, and everything else 8.
+    public func forProjection(_ name: String, hiddenSize: Int) -> WeightPrecision {
+        let isRobust = name.contains("gate_proj") || name.contains("up_proj")
+        return self == .int4 && hiddenSize < 1024 && !isRobust ? .int8 : self
+    }
+
+    /// The precision of keys and values: bf16 beside whole numbers, whose products round more than that.
+    public var forCache: WeightPrecision { isQuantized ? .bf16 : .fp32 }
 }

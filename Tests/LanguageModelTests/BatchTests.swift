@@ -130,7 +130,7 @@ struct BatchTests {
     }
 
     /// A conversation's next turn finds the last answer ready, and says the same as without it.
-    @Test(arguments: [WeightPrecision.fp32, .bf16])
+    @Test(arguments: WeightPrecision.allCases)
     func anAnswerBeginsTheNextPrompt(precision: WeightPrecision) async throws {
         let model = try TinyModel.make(precision: precision)
         let engine = EmbeddedEngine(model)
@@ -152,8 +152,9 @@ struct BatchTests {
     }
 
     /// Token by token, in pieces or at once: the same bits.
-    @Test func splitsDoNotMatter() throws {
-        let model = try TinyModel.make()
+    @Test(arguments: WeightPrecision.allCases)
+    func splitsDoNotMatter(precision: WeightPrecision) throws {
+        let model = try TinyModel.make(precision: precision)
         let ids = (0..<150).map { $0 * 11 % 91 }
         let whole = model.hidden(ids, cache: model.makeCache())
         for sizes in [[150], [1], [7], [64], [33, 1, 1, 80], [149, 1]] {

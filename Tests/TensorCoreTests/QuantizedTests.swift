@@ -24,7 +24,7 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
 
     static let shapes = [
         Shape(m: 1, n: 1, k: 1), Shape(m: 2, n: 37, k: 65), Shape(m: 5, n: 17, k: 31),
-        Shape(m: 7, n: 48, k: 96), Shape(m: 33, n: 70, k: 257),
+        Shape(m: 7, n: 48, k: 96), Shape(m: 33, n: 70, k: 257), Shape(m: 131, n: 150, k: 70),
     ]
 
     private static func distance(_ a: [Float], _ b: [Float]) -> Double {
@@ -48,8 +48,20 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
             var rounded = [Int8](repeating: 0, count: m * blocks * group)
             var scales = [Float](repeating: 0, count: m * blocks)
             var offsets = [Int32](repeating: 0, count: m * blocks)
-            sa_quantise_rows(
-                m, k, Int32(precision.bits), x.values, k, &rounded, &scales, &offsets)
+            for row in 0..<m {
+                let first = row * blocks
+                rounded.withUnsafeMutableBufferPointer { values in
+                    scales.withUnsafeMutableBufferPointer { scales in
+                        offsets.withUnsafeMutableBufferPointer { offsets in
+                            sa_quantise_rows(
+                                0, 1, 1, k, x.row(row), k,
+                                values.baseAddress.map { $0 + first * group },
+                                scales.baseAddress.map { $0 + first },
+                                offsets.baseAddress.map { $0 + first })
+                        }
+                    }
+                }
+            }
             let y = matrix.multiply(x, bias: bias)
             for row in 0..<m {
                 for output in 0..<n {

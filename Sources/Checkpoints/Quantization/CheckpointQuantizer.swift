@@ -1,6 +1,6 @@
 // Writes a language model's checkpoint with int8 or int4 weights: sharded safetensors whose matrices
 // are the blocks that the kernels read, so that loading is a memory map. Norms stay as they are, the
-// embedding and everything unknown too; the output is int8 at the least.
+// embedding and everything unknown too; the output is int8 at the least, and so is what int4 hurts most.
 
 import Foundation
 import TensorCore
@@ -35,10 +35,11 @@ public struct CheckpointQuantizer {
     }
 
     /// The precision that a tensor gets, nil when it is copied as it is.
-    func target(of tensor: StoredTensor) -> WeightPrecision? {
+    func target(of tensor: StoredTensor, hiddenSize: Int) -> WeightPrecision? {
         guard tensor.shape.count == 2, tensor.isFloating else { return nil }
         if tensor.name == "lm_head.weight" { return precision.forHead }
-        return Self.isProjection(tensor.name) ? precision : nil
+        guard Self.isProjection(tensor.name) else { return nil }
+        return precision.forProjection(tensor.name, hiddenSize: hiddenSize)
     }
 
     /// Whether a name is that of a layer's matrix.
@@ -61,6 +62,7 @@ public struct CheckpointQuantizer {
                 path: folder, what: "quantising a checkpoint that is quantised already",
                 accepted: "weights in F32, F16 or BF16")
         }
+        let width = configuration.hiddenSize
         try Self.makeFolder(output)
         guard try folderContents(output).allSatisfy({ !$0.hasSuffix(".safetensors") }) else {
             throw CheckpointError.unsupported(
@@ -74,7 +76,7 @@ public struct CheckpointQuantizer {
             entries: tensors.map { tensor in
                 let bytes = tensor.elementCount * tensor.scalarType.byteCount
                 summary.bytesBefore += bytes
-                guard let precision = target(of: tensor) else {
+                guard let precision = target(of: tensor, hiddenSize: width) else {
                     summary.bytesAfter += bytes
                     return .init(name: tensor.name, shape: tensor.shape, type: tensor.scalarType)
                 }
@@ -89,7 +91,7 @@ public struct CheckpointQuantizer {
         try writer.write { name, sink in
             guard let tensor = byName[name] else { return }
             try Task.checkCancellation()
-            if let precision = target(of: tensor) {
+            if let precision = target(of: tensor, hiddenSize: width) {
                 if let index = tensor.firstNonFinite() {
                     throw CheckpointError.weights(
                         origin: folder,

@@ -76,10 +76,11 @@ void sa_pack_panels(long outputs, long inputs, const float *weights, long output
 /// Bytes of one block of `bits` (4 or 8) a weight.
 #define SA_BLOCK_BYTES(bits) (2 * SA_BLOCK_OUTPUTS + SA_BLOCK_OUTPUTS * SA_BLOCK_INPUTS / 8 * (bits))
 
-/// Rounds rows of activations for a product with weights of `bits` bits, with one scale a row and 32
-/// inputs. `values` holds rows x 32 ceil(k / 32) bytes, `scales` and `offsets` one value a block.
-void sa_quantise_rows(long rows, long k, int bits, const float *x, long stride, int8_t *values,
-                      float *scales, int32_t *offsets);
+/// Rounds rows `start` to `start + rows` of `all` for products with blocks of weights, with one scale a
+/// row and 32 inputs; `x` is row `start`. `values` (32 ceil(k / 32) bytes a row), `scales` and
+/// `offsets` (one value a row and 32 inputs) are those of all rows, in an order of the kernels' own.
+void sa_quantise_rows(long start, long rows, long all, long k, const float *x, long stride,
+                      int8_t *values, float *scales, int32_t *offsets);
 /// C[m,n] = A B^T + bias (or added to C) with rounded activations and the blocks of the first of the
 /// outputs wanted, whose number is a multiple of 16. The bits of a row of C depend on its row of A
 /// and on B only.
@@ -96,7 +97,8 @@ void sa_dequantise_row(int bits, long k, const uint8_t *blocks, long output, flo
 uint32_t sa_read_all(const void *p, long bytes);
 /// `count` rounds of fp32 multiply-adds in registers; gives the number of operations.
 long sa_multiply_fp32(long count);
-/// The same with the products that int8 weights use.
+/// The same with the products that int4 weights use, and with those of int8 weights.
+long sa_multiply_int4(long count);
 long sa_multiply_int8(long count);
 
 

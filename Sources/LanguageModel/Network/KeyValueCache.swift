@@ -34,7 +34,7 @@ public final class KeyValueCache {
         count = whole.count * PageShape.tokens
         guard let tail, tail.tokens > 0 else { return true }
         guard let own = pool.take() else { return false }
-        own.copy(tail.tokens, of: tail.page)
+        own.copy(tail.page)
         pages.append(own)
         count += tail.tokens
         return true
@@ -51,16 +51,23 @@ public final class KeyValueCache {
         layer: Int, at position: Int, rows: Int, keys: UnsafePointer<Float>,
         values: UnsafePointer<Float>
     ) {
-        let width = pool.shape.width
-        var row = 0
-        while row < rows {
-            let (page, place) = (position + row).quotientAndRemainder(dividingBy: PageShape.tokens)
-            let run = min(PageShape.tokens - place, rows - row)
-            (pages[page].keys(layer) + place * width).update(
-                from: keys + row * width, count: run * width)
-            (pages[page].values(layer) + place * width).update(
-                from: values + row * width, count: run * width)
-            row += run
+        let (width, tokens) = (pool.shape.width, PageShape.tokens)
+        func write<Number>(_ rounded: (Float) -> Number) {
+            for row in 0..<rows {
+                let (page, place) = (position + row).quotientAndRemainder(dividingBy: tokens)
+                let columns = pages[page].keys(layer).assumingMemoryBound(to: Number.self) + place
+                let line =
+                    pages[page].values(layer).assumingMemoryBound(to: Number.self) + place * width
+                for index in 0..<width {
+                    columns[index * tokens] = rounded(keys[row * width + index])
+                    line[index] = rounded(values[row * width + index])
+                }
+            }
+        }
+        if pool.shape.precision == .bf16 {
+            write(WeightMatrix.roundToBFloat16)
+        } else {
+            write { $0 }
         }
     }
 }

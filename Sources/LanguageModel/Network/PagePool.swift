@@ -1,6 +1,9 @@
 // Memory for keys and values in pages of a fixed number of tokens. A page holds all layers of its tokens:
-// for each layer the keys [tokens, width], then the values [tokens, width], fp32. Nothing about positions
-// is in a page, but its place in a sequence decides which tokens it holds.
+// for each layer the keys [width, tokens], as the products with queries read them, then the values [tokens,
+// width], in fp32 or bf16. Nothing about positions is in a page, but its place in a sequence decides which
+// tokens it holds.
+
+import TensorCore
 
 /// The sizes of a network's pages.
 struct PageShape: Sendable, Equatable {
@@ -8,42 +11,42 @@ struct PageShape: Sendable, Equatable {
     static let tokens = 32
 
     let layers: Int
-    /// Floats of one token's keys in one layer.
+    /// Numbers of one token's keys in one layer.
     let width: Int
+    /// fp32 or bf16.
+    let precision: WeightPrecision
 
-    /// Floats of a page.
-    var floats: Int { 2 * layers * Self.tokens * width }
+    /// Bytes of one layer's keys, or of its values.
+    var layerBytes: Int { precision.byteCount(outputs: Self.tokens, inputs: width) }
     /// Bytes of a page.
-    var bytes: Int { floats * 4 }
+    var bytes: Int { 2 * layers * layerBytes }
 }
 
 /// Keys and values of some tokens; whoever needs them holds the page, and the last one frees it.
 final class KeyValuePage {
-    private let base: UnsafeMutablePointer<Float>
+    private let base: UnsafeMutableRawPointer
     private let pool: PagePool
 
-    fileprivate init(base: UnsafeMutablePointer<Float>, pool: PagePool) {
+    fileprivate init(base: UnsafeMutableRawPointer, pool: PagePool) {
         self.base = base
         self.pool = pool
     }
 
     deinit { pool.takeBack(base) }
 
-    private var layerFloats: Int { PageShape.tokens * pool.shape.width }
-
-    func keys(_ layer: Int) -> UnsafeMutablePointer<Float> { base + 2 * layer * layerFloats }
-
-    func values(_ layer: Int) -> UnsafeMutablePointer<Float> {
-        base + (2 * layer + 1) * layerFloats
+    /// A layer's keys, [width, tokens].
+    func keys(_ layer: Int) -> UnsafeMutableRawPointer {
+        base + 2 * layer * pool.shape.layerBytes
     }
 
-    /// Takes over the first tokens of another page.
-    func copy(_ tokens: Int, of other: KeyValuePage) {
-        let count = tokens * pool.shape.width
-        for layer in 0..<pool.shape.layers {
-            keys(layer).update(from: other.keys(layer), count: count)
-            values(layer).update(from: other.values(layer), count: count)
-        }
+    /// A layer's values, [tokens, width].
+    func values(_ layer: Int) -> UnsafeMutableRawPointer {
+        base + (2 * layer + 1) * pool.shape.layerBytes
+    }
+
+    /// Takes over another page.
+    func copy(_ other: KeyValuePage) {
+        base.copyMemory(from: other.base, byteCount: pool.shape.bytes)
     }
 }
 
@@ -54,7 +57,7 @@ final class PagePool {
     let limit: Int
     /// Pages in use.
     private(set) var used = 0
-    private var free: [UnsafeMutablePointer<Float>] = []
+    private var free: [UnsafeMutableRawPointer] = []
 
     init(shape: PageShape, limit: Int) {
         self.shape = shape
@@ -74,11 +77,18 @@ final class PagePool {
     func take() -> KeyValuePage? {
         guard used < limit else { return nil }
         used += 1
-        let base = free.popLast() ?? UnsafeMutablePointer<Float>.allocate(capacity: shape.floats)
+        let base = free.popLast() ?? Self.cleared(shape.bytes)
         return KeyValuePage(base: base, pool: self)
     }
 
-    fileprivate func takeBack(_ base: UnsafeMutablePointer<Float>) {
+    /// Zeros: columns of keys past the last token are read, though their scores are not used.
+    private static func cleared(_ bytes: Int) -> UnsafeMutableRawPointer {
+        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        base.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+        return base
+    }
+
+    fileprivate func takeBack(_ base: UnsafeMutableRawPointer) {
         used -= 1
         // A few pages stay for the next sequence; the rest goes back to the system.
         if free.count < 16 {

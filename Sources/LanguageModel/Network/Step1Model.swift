@@ -47,7 +47,9 @@ public final class Step1Model: Sendable {
         func matrix(
             _ name: String, _ outputs: Int, _ inputs: Int, _ own: WeightPrecision? = nil
         ) -> WeightMatrix {
-            loader.matrix(name, outputs: outputs, inputs: inputs, precision: own ?? precision)
+            loader.matrix(
+                name, outputs: outputs, inputs: inputs,
+                precision: own ?? precision.forProjection(name, hiddenSize: width))
         }
         func norm(_ name: String) -> RMSNorm {
             RMSNorm(weight: loader.values(name, [width]), epsilon: Float(c.normEpsilon))
@@ -78,7 +80,7 @@ public final class Step1Model: Sendable {
         let count = c.maximumSequenceLength
         attention = PagedAttention(
             pageTokens: PageShape.tokens, heads: c.attentionHeads, groups: c.keyValueHeads,
-            width: c.headSize, slopes: slopes,
+            width: c.headSize, cachePrecision: precision.forCache, slopes: slopes,
             roots: (0..<count).map { Float(count - 1 - $0).squareRoot() })
         try loader.finish()
     }
@@ -117,7 +119,8 @@ public final class Step1Model: Sendable {
     var pageShape: PageShape {
         PageShape(
             layers: configuration.layers,
-            width: configuration.keyValueHeads * configuration.headSize)
+            width: configuration.keyValueHeads * configuration.headSize,
+            precision: precision.forCache)
     }
 
     /// An empty cache for this network.
@@ -152,16 +155,16 @@ public final class Step1Model: Sendable {
         }
         for (index, layer) in layers.enumerated() {
             let normed = layer.attentionNorm(x)
-            let query = layer.query.multiply(normed)
-            let rows = store(
-                layer.key.multiply(normed),
-                layer.value.multiply(normed), layer: index, batch: batch)
-            let mixed = attention(query, rows: rows)
+            let parts = WeightMatrix.products(
+                normed, [layer.query, layer.key, layer.value])
+            let rows = store(parts[1], parts[2], layer: index, batch: batch)
+            let mixed = attention(parts[0], rows: rows)
             x += layer.output.multiply(mixed)
             let second = layer.feedForwardNorm(x)
-            var gate = layer.gate.multiply(second)
-            gate.applyGatedSiLU(layer.up.multiply(second))
-            x += layer.down.multiply(gate)
+            var inner = WeightMatrix.products(second, [layer.gate, layer.up])
+            let up = inner.removeLast()
+            inner[0].applyGatedSiLU(up)
+            x += layer.down.multiply(inner[0])
         }
         for sequence in batch {
             sequence.cache.count += sequence.ids.count
@@ -185,8 +188,8 @@ public final class Step1Model: Sendable {
                     defer { row += count }
                     return PagedRows(
                         row: row, count: count, start: cache.count,
-                        keys: cache.pages.map { UnsafePointer($0.keys(layer)) },
-                        values: cache.pages.map { UnsafePointer($0.values(layer)) })
+                        keys: cache.pages.map { UnsafeRawPointer($0.keys(layer)) },
+                        values: cache.pages.map { UnsafeRawPointer($0.values(layer)) })
                 }
             }
         }

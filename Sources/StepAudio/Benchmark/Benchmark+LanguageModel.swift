@@ -3,6 +3,7 @@
 import Checkpoints
 import LanguageModel
 import LanguageModelInterface
+import Synchronization
 import TensorCore
 
 extension Benchmark {
@@ -34,7 +35,8 @@ extension Benchmark {
 
         /// Bytes of one token's keys and values.
         var cacheBytes: Int {
-            2 * configuration.layers * configuration.keyValueHeads * configuration.headSize * 4
+            2 * configuration.layers * configuration.keyValueHeads * configuration.headSize
+                * precision.forCache.bits / 8
         }
     }
 
@@ -118,51 +120,44 @@ extension Benchmark {
         let operations = 2 * Double(work) / result.seconds / 1e9
         result.tokensPerSecond = Double(context) / result.seconds
         result.gigaflops = operations
-        if subject.precision.isQuantized {
-            (result.limit, result.shareOfLimit) = (
-                "int8 products", operations / machine.int8Gigaops
-            )
-        } else {
-            (result.limit, result.shareOfLimit) = (
-                "fp32 products", operations / machine.fp32Gigaflops
-            )
-        }
+        let (limit, peak) =
+            switch subject.precision {
+            case .int4: ("int4 products", machine.int4Gigaops)
+            case .int8: ("int8 products", machine.int8Gigaops)
+            case .bf16, .fp32: ("fp32 products", machine.fp32Gigaflops)
+            }
+        (result.limit, result.shareOfLimit) = (limit, operations / peak)
         return complete(result, subject)
     }
 
-    /// Time of one step: the tokens of all sequences after the first, over their number.
+    /// Time of one step while all sequences decode: they go on until the one that starts last has its
+    /// tokens.
     private func decode(
         _ subject: Subject, _ shape: Shape, _ context: Int, _ batch: Int,
         _ machine: BenchmarkReport.Machine
     ) async throws -> BenchmarkReport.Result {
         var seed: UInt64 = 1_000
         let steps = 8
+        // While others generate, a prompt is computed in pieces.
+        let longest = steps + 2 + batch * (context / 32 + 2)
         var perStep: [Double] = []
         for _ in 0...options.runs {
             let requests = (0..<batch).map { _ in
-                request(subject, context: context, tokens: steps + 1, seed: &seed)
+                request(subject, context: context, tokens: longest, seed: &seed)
             }
-            let stamps = try await withThrowingTaskGroup(of: [ContinuousClock.Instant].self) {
-                group in
-                for request in requests {
+            let watch = DecodeWatch(sequences: batch, steps: steps)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (index, request) in requests.enumerated() {
                     group.addTask {
-                        var stamps: [ContinuousClock.Instant] = []
                         for try await event in subject.engine.generate(request) {
-                            if case .token = event { stamps.append(.now) }
+                            guard case .token = event else { continue }
+                            if watch.sees(index) { return }
                         }
-                        return stamps
                     }
                 }
-                return try await group.reduce(into: []) { $0.append($1) }
+                try await group.waitForAll()
             }
-            // From the first token of the sequence that starts last, when all of them decode.
-            guard let first = stamps.compactMap(\.first).max(),
-                let last = stamps.compactMap(\.last).max()
-            else { continue }
-            let counted = stamps.joined().count { $0 > first }
-            let (seconds, attoseconds) = first.duration(to: last).components
-            let time = Double(seconds) + Double(attoseconds) * 1e-18
-            perStep.append(time * Double(batch) / Double(max(1, counted)))
+            perStep.append(watch.secondsPerStep)
         }
         var result = result(
             .decode, shape, subject.precision, batch: batch, context: context,
@@ -183,5 +178,46 @@ extension Benchmark {
         result.layers = subject.configuration.layers
         result.layersOfShape = subject.layersOfShape
         return result
+    }
+}
+
+/// Times steps from the first token of the sequence that starts last.
+private final class DecodeWatch: Sendable {
+    private struct State {
+        var counts: [Int]
+        var start: ContinuousClock.Instant?
+        var last = -1
+        var end: ContinuousClock.Instant?
+    }
+
+    private let state: Mutex<State>
+    private let steps: Int
+
+    init(sequences: Int, steps: Int) {
+        state = Mutex(State(counts: [Int](repeating: 0, count: sequences)))
+        self.steps = steps
+    }
+
+    /// Takes note of a token of a sequence; true when nothing more has to be seen.
+    func sees(_ sequence: Int) -> Bool {
+        state.withLock { state in
+            state.counts[sequence] += 1
+            if state.start == nil, state.counts.allSatisfy({ $0 > 0 }) {
+                (state.start, state.last) = (.now, sequence)
+            }
+            if state.end == nil, sequence == state.last, state.counts[sequence] > steps {
+                state.end = .now
+            }
+            return state.end != nil
+        }
+    }
+
+    /// Seconds of one step.
+    var secondsPerStep: Double {
+        state.withLock { state in
+            guard let start = state.start, let end = state.end else { return .infinity }
+            let (seconds, attoseconds) = start.duration(to: end).components
+            return (Double(seconds) + Double(attoseconds) * 1e-18) / Double(steps)
+        }
     }
 }

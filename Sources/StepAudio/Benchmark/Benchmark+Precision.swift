@@ -1,33 +1,31 @@
 // How far the logits of a precision are from those of fp32, on the same tokens. The bundle's models run
-// over texts that their fp32 form has written; a network of the speech model's true widths has
+// over prompts as in use and what their fp32 form answers; a network of the speech model's true widths has
 // heavy-tailed random weights (Student's t with 5 degrees of freedom), fewer layers and a short
 // vocabulary.
 
+import AudioSignal
 import Checkpoints
 import Foundation
 import LanguageModel
+import SpeechSynthesis
 import TensorCore
 
 extension Benchmark {
     func measurePrecision(
         _ shape: Shape, _ results: inout [BenchmarkReport.Result]
-    ) throws {
+    ) async throws {
         let wanted = options.precisions
         switch shape {
         case .chat130B: return
         case .pocket:
-            for files in [
-                try locations.layout.chatLanguageModel(),
-                try locations.layout.speechLanguageModel(),
+            let chat = try locations.layout.chatLanguageModel().folder
+            let speech = try locations.layout.speechLanguageModel().folder
+            for (folder, prompts) in [
+                (chat, try chatPrompts(chat)), (speech, try await speechPrompts(speech)),
             ] {
-                progress("precision of \(files.folder)")
-                let tokenizer = try UnigramTokenizer(directory: files.folder)
-                let prompts = [
-                    "What is the capital of France?", "Hello. How are you?", "Count to five.",
-                    "What is the opposite of hot?",
-                ].map { tokenizer.encode($0, addDummyPrefix: true) }
+                progress("precision of \(folder)")
                 try compare(prompts, continuation: 40, wanted, shape, &results) {
-                    try Step1Model(directory: files.folder, precision: $0)
+                    try Step1Model(directory: folder, precision: $0)
                 }
             }
         case .tts3B:
@@ -45,7 +43,33 @@ extension Benchmark {
         }
     }
 
-    /// Logits at every token of the sequences, and their comparison with those of fp32.
+    private func chatPrompts(_ folder: String) throws -> [[Int]] {
+        let template = ChatTemplate(tokenizer: try UnigramTokenizer(directory: folder))
+        return try [
+            "What is the capital of France?", "Hello. How are you?", "How many days are in a week?",
+            "What is the opposite of hot?",
+        ].map { try template.ids([ChatTurn(role: "user", content: [.text($0)])]) }
+    }
+
+    /// Texts in the voice of the bundle's first speaker.
+    private func speechPrompts(_ folder: String) async throws -> [[Int]] {
+        let tokenizer = try UnigramTokenizer(directory: folder)
+        let template = try SpeechPrompt(tokenizer: tokenizer, prompts: SystemPrompts())
+        let speaker = try VoiceStore(locations: locations).speaker(nil)
+        let clip = try AudioFile.read(path: speaker.promptAudio)
+        let voice = try await StepAudio(locations: locations).encode(.clip(clip), trim: true)
+        let voiceIDs = tokenizer.encode(voice.text, addDummyPrefix: false)
+        return [
+            "The capital of France is Paris.", "Good morning.", "I hope you slept well.",
+            "The opposite of hot is cold.",
+        ].map {
+            template.ids(
+                text: $0, speaker: speaker.id, promptText: speaker.promptText, promptIDs: voiceIDs)
+        }
+    }
+
+    /// Logits at every place from which a token is drawn, and their comparison with those of fp32; without
+    /// a continuation at every token.
     private func compare(
         _ prompts: [[Int]], continuation: Int, _ precisions: [WeightPrecision], _ shape: Shape,
         _ results: inout [BenchmarkReport.Result], _ load: (WeightPrecision) throws -> Step1Model
@@ -62,7 +86,10 @@ extension Benchmark {
             let seen = logits(model)
             var result = result(.precision, shape, precision, times: [start.secondsUntilNow])
             let rows = zip(expected, seen).flatMap { wanted, found in
-                (0..<wanted.rows).map { LogitsDifference(wanted.row($0), found.row($0)) }
+                let first = continuation > 0 ? wanted.rows - continuation - 1 : 0
+                return (first..<wanted.rows).map {
+                    LogitsDifference(wanted.row($0), found.row($0))
+                }
             }
             let count = Double(rows.count)
             result.context = rows.count

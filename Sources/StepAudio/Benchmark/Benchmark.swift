@@ -85,13 +85,14 @@ public struct Benchmark {
             threads: Parallel.threadCount, kernels: Parallel.kernelName,
             readGigabytesPerSecond: MachineLimits.readBandwidth() / 1e9,
             fp32Gigaflops: MachineLimits.fp32Peak() / 1e9,
+            int4Gigaops: MachineLimits.int4Peak() / 1e9,
             int8Gigaops: MachineLimits.int8Peak() / 1e9,
             handOverMicroseconds: MachineLimits.handOver() * 1e6)
         var report = BenchmarkReport(machine: machine, results: [])
         for shape in options.shapes {
             try measureSpeech(shape, machine, &report.results)
             if options.stages.contains(.precision) {
-                try measurePrecision(shape, &report.results)
+                try await measurePrecision(shape, &report.results)
             }
             for precision in options.precisions {
                 try await measureLanguageModel(shape, precision, machine, &report.results)

@@ -15,7 +15,7 @@ extension BenchmarkReport {
             "\(machine.threads) threads, \(machine.kernels): reads "
             + "\(Self.text(machine.readGigabytesPerSecond)) GB/s, fp32 "
             + "\(Self.text(machine.fp32Gigaflops)) GFLOP/s, int8 \(Self.text(machine.int8Gigaops)) "
-            + "Gop/s, hand-over \(Self.text(machine.handOverMicroseconds)) us"
+            + "and int4 \(Self.text(machine.int4Gigaops)) Gop/s, hand-over \(Self.text(machine.handOverMicroseconds)) us"
         return [head] + results.map(Self.line)
     }
 

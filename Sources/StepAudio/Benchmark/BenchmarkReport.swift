@@ -12,7 +12,9 @@ public struct BenchmarkReport: Sendable, Encodable {
         public var readGigabytesPerSecond: Double
         /// fp32 operations a second, in 10^9.
         public var fp32Gigaflops: Double
-        /// Operations a second with int8 and int4 weights, in 10^9.
+        /// Operations a second with int4 weights, in 10^9.
+        public var int4Gigaops: Double
+        /// Operations a second with int8 weights, in 10^9.
         public var int8Gigaops: Double
         /// Microseconds to start a loop on all threads and end it.
         public var handOverMicroseconds: Double
@@ -21,6 +23,7 @@ public struct BenchmarkReport: Sendable, Encodable {
             case threads, kernels
             case readGigabytesPerSecond = "read_gigabytes_per_second"
             case fp32Gigaflops = "fp32_gigaflops"
+            case int4Gigaops = "int4_gigaops"
             case int8Gigaops = "int8_gigaops"
             case handOverMicroseconds = "hand_over_microseconds"
         }
@@ -60,7 +63,7 @@ public struct BenchmarkReport: Sendable, Encodable {
         public var realTimeFactor: Double?
         /// Share of the machine's limit that binds this stage.
         public var shareOfLimit: Double?
-        /// The limit: read bandwidth, fp32 or int8 products.
+        /// The limit: read bandwidth, fp32, int8 or int4 products.
         public var limit: String?
         /// Cosine of the logits against the same weights in fp32, on the same tokens.
         public var logitsCosine: Double?

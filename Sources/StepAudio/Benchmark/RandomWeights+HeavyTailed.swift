@@ -2,6 +2,7 @@
 // scaled so that activations keep their size.
 
 import Checkpoints
+import Foundation
 import LanguageModel
 import TensorCore
 
@@ -44,27 +45,55 @@ extension RandomWeights {
         return NamedTensors(origin: "random weights", tensors: tensors)
     }
 
-    /// Draws of Student's t; a stretch of 65536 has a generator of its own.
+    /// Draws of Student's t, four from every 64 random bits.
     private static func students(_ count: Int, scale: Float, seed: UInt64) -> TensorStorage {
-        let stretch = 65_536
-        return TensorStorage(count: 4 * count) { bytes in
+        let table = quantiles.map { $0 * scale }
+        let padded = (count + 3) / 4 * 4
+        return TensorStorage(count: 4 * padded) { bytes in
             guard let base = bytes.baseAddress else { return }
             let target = SharedPointer(base.assumingMemoryBound(to: Float.self))
-            Parallel.forEach((count + stretch - 1) / stretch) { part in
-                let first = part * stretch
-                let length = min(stretch, count - first)
-                var random = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(part))
-                let draws = random.normals(6 * length)
-                for index in 0..<length {
-                    var power: Float = 1e-6
-                    for k in 1...5 {
-                        let draw = draws[6 * index + k]
-                        power += draw * draw
+            table.withUnsafeBufferPointer { table in
+                guard let table = table.baseAddress.map({ SharedReadPointer($0) }) else { return }
+                Parallel.forEachRange(padded, grain: stretch, partsPerThread: 4) { range in
+                    for first in Swift.stride(
+                        from: range.lowerBound, to: range.upperBound, by: stretch)
+                    {
+                        var random = SeededGenerator(
+                            seed: seed &* 1_000_003 &+ UInt64(first / stretch))
+                        let end = min(first + stretch, range.upperBound)
+                        for index in Swift.stride(from: first, to: end, by: 4) {
+                            let word = random.next()
+                            for place in 0..<4 {
+                                let draw =
+                                    Int(truncatingIfNeeded: word >> UInt64(16 * place)) & 0xFFFF
+                                target.base[index + place] = table.base[draw]
+                            }
+                        }
                     }
-                    target.base[first + index] =
-                        scale * draws[6 * index] / (power / 5).squareRoot()
                 }
             }
         }
     }
+
+    /// Values that one generator draws, whatever the number of threads.
+    private static let stretch = 65_536
+
+    /// The 65536 quantiles of Student's t with 5 degrees of freedom, from its distribution in closed form.
+    static let quantiles: [Float] = {
+        func share(_ t: Double) -> Double {
+            let square = 1 + t * t / 5
+            let x = t / 5.0.squareRoot()
+            return 0.5 + (x / square * (1 + 2 / (3 * square)) + atan(x)) / Double.pi
+        }
+        let upper = (0..<32_768).map { index -> Float in
+            let wanted = 0.5 + (Double(index) + 0.5) / 65_536
+            var (low, high) = (0.0, 64.0)
+            for _ in 0..<50 {
+                let middle = (low + high) / 2
+                if share(middle) < wanted { low = middle } else { high = middle }
+            }
+            return Float(low)
+        }
+        return upper.reversed().map { -$0 } + upper
+    }()
 }

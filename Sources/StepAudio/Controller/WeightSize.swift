@@ -145,7 +145,10 @@ package struct WeightSize: Sendable, Equatable {
             size.parameters += weights
             size.quantized += weights
             size.quantizedBytes += weights * precision.bits / 8 + weights / 16
-            if tensor.name != "lm_head.weight" { size.quantizedAs = precision }
+            // The narrowest names the whole: sensitive matrices are wider.
+            if tensor.name != "lm_head.weight", precision.bits < size.quantizedAs?.bits ?? .max {
+                size.quantizedAs = precision
+            }
             names.insert(precision.rawValue)
         }
         size.storedAs = names.sorted().joined(separator: "+")

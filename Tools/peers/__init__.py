@@ -1,0 +1,1 @@
+"""StepAudio beside other engines on the same machine, sizes and precision."""
