@@ -80,6 +80,27 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
         }
     }
 
+    @Test func severalProductsAtOnceEqualOneAfterTheOther() {
+        var random = SeededGenerator(seed: 14)
+        let k = 97
+        let matrices = [(40, WeightPrecision.int4), (7, .int8), (131, .int4)].map { n, precision in
+            WeightMatrix(
+                outputs: n, inputs: k, values: random.normals(n * k), precision: precision)
+        }
+        let plain = WeightMatrix(outputs: 9, inputs: k, values: random.normals(9 * k))
+        defer { Parallel.setThreadCount(0) }
+        for rows in [1, 5, 67] {
+            let x = Tensor(shape: [rows, k], values: random.normals(rows * k))
+            for threads in [1, 3] {
+                Parallel.setThreadCount(threads)
+                for some in [matrices, matrices + [plain]] {
+                    let together = WeightMatrix.products(x, some, order: .rowByRow)
+                    #expect(together == some.map { $0.multiply(x) }, "\(rows) rows")
+                }
+            }
+        }
+    }
+
     @Test func roundingStaysWithinItsBounds() {
         var random = SeededGenerator(seed: 12)
         let (n, k) = (33, 320)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import llama, ours, report
+from . import engine_ggml, ours, report
 
 LANGUAGE, SPEECH = ("decode", "prefill"), ("flow", "vocoder", "linguistic", "semantic", "speaker")
 PROMPT, TOKENS = 512, 8
@@ -30,16 +30,13 @@ def language(stage, precision, batch, layers, options):
             runs=options.runs)
         return [result["seconds"]], {"machine": machine, "bench": result}
     engines = {"stepaudio": own}
-    if "llama" in options.engines:
+    if "ggml" in options.engines:
         def peer():
-            programs = llama.build(options.work)
-            model = llama.model(options.work, precision, layers)
-            if batch > 1:
-                return [llama.batched(programs, model, options.threads, batch, context, TOKENS)], {}
-            tokens = 0 if prompt else TOKENS
-            return llama.seconds(programs, model, options.threads, prompt=prompt, tokens=tokens,
-                                 context=0 if prompt else context, runs=options.runs), {}
-        engines["llama.cpp " + llama.NAMES[precision]] = peer
+            program = engine_ggml.build(options.work)
+            return engine_ggml.seconds(
+                program, precision, layers, options.threads, rows=prompt or 1, batch=batch,
+                context=0 if prompt else context, runs=options.runs if prompt else TOKENS), {}
+        engines["ggml " + engine_ggml.NAMES[precision]] = peer
     if "torch" in options.engines and precision == "bf16" and batch == 1:
         for kind in ("fp32", "bf16"):
             engines["PyTorch " + kind] = lambda kind=kind: (python(
@@ -87,17 +84,18 @@ def parse():
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--stepaudio", default="../.build/release/stepaudio", help="our program")
     parser.add_argument("--stages", nargs="*", choices=LANGUAGE + SPEECH, default=LANGUAGE + SPEECH)
-    parser.add_argument("--precision", nargs="*", choices=llama.KINDS, default=list(llama.KINDS))
+    parser.add_argument("--precision", nargs="*", choices=engine_ggml.TYPES,
+                        default=list(engine_ggml.TYPES))
     parser.add_argument("--batch", nargs="*", type=int, default=[1, 8], help="sequences that decode at once")
-    parser.add_argument("--engines", nargs="*", choices=["llama", "torch", "onnxruntime"],
-                        default=["llama", "torch", "onnxruntime"])
+    parser.add_argument("--engines", nargs="*", choices=["ggml", "torch", "onnxruntime"],
+                        default=["ggml", "torch", "onnxruntime"])
     parser.add_argument("--layers", type=int, default=8, help="layers of the language model; the published one has 32")
     parser.add_argument("--context", type=int, default=128, help="tokens before the ones that are decoded")
     parser.add_argument("--seconds", type=float, default=5, help="of speech")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="turns; every engine runs once a round")
     parser.add_argument("--runs", type=int, default=2, help="runs of a turn")
-    parser.add_argument("--prepare", action="store_true", help="only build llama.cpp and write its models")
+    parser.add_argument("--prepare", action="store_true", help="only build ggml")
     parser.add_argument("--report", action="store_true", help="only write the table and the picture")
     return parser.parse_args()
 
@@ -106,9 +104,7 @@ def main():
     options = parse()
     path = options.work / "results.json"
     if options.prepare:
-        llama.build(options.work)
-        for precision in options.precision:
-            llama.model(options.work, precision, options.layers)
+        engine_ggml.build(options.work)
         return
     if not options.report:
         for stage in options.stages:

@@ -43,7 +43,7 @@ def roofline(rows):
         return "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n"
     machine = rows[-1]["facts"]["machine"]
     left, top, width, height = 70, 30, 560, 330
-    low, high, floor, roof = 0.5, 4096, 4, 2 * machine["int8_gigaops"]
+    low, high, floor, roof = 0.5, 4096, 4, 2 * machine["int4_gigaops"]
 
     def place(intensity, speed):
         x = left + width * math.log(min(max(intensity, low), high) / low) / math.log(high / low)
@@ -55,12 +55,12 @@ def roofline(rows):
         f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="#fafafa" stroke="#cccccc"/>',
     ]
     bandwidth = machine["read_gigabytes_per_second"]
-    for name, peak, colour in (("int8 products", machine["int8_gigaops"], "#aa6644"),
-                               ("fp32 products", machine["fp32_gigaflops"], "#4477aa")):
+    for name, colour in (("int4", "#aa6644"), ("int8", "#669944"), ("fp32", "#4477aa")):
+        peak = machine[name + ("_gigaflops" if name == "fp32" else "_gigaops")]
         points = [place(low, low * bandwidth), place(peak / bandwidth, peak), place(high, peak)]
         path = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
         text.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        text.append(f'<text x="{left + width + 6}" y="{points[2][1] + 4:.0f}" fill="{colour}">{name} {peak:.0f}</text>')
+        text.append(f'<text x="{left + width + 6}" y="{points[2][1] + 4:.0f}" fill="{colour}">{name} products {peak:.0f}</text>')
     for row in rows:
         bench = row["facts"]["bench"]
         seconds = median(row["engines"]["stepaudio"])
@@ -68,7 +68,7 @@ def roofline(rows):
         # A stage that is bound by products keeps its weights near: it is drawn at the right edge of its roof.
         read = bench.get("gigabytes_per_second")
         x, y = place(bench["gigaflops"] / read if read else high / 2, speed)
-        colour = "#aa6644" if row.get("precision") in ("int8", "int4") else "#4477aa"
+        colour = {"int4": "#aa6644", "int8": "#669944"}.get(row.get("precision"), "#4477aa")
         text.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="{colour}"/>')
         side = ("end", -7) if x > left + width / 2 else ("start", 7)
         text.append(f'<text x="{x + side[1]:.0f}" y="{y + 4:.0f}" text-anchor="{side[0]}">{title(row)}</text>')

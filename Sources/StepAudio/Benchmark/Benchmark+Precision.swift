@@ -44,11 +44,11 @@ extension Benchmark {
     }
 
     private func chatPrompts(_ folder: String) throws -> [[Int]] {
-        let template = ChatTemplate(tokenizer: try UnigramTokenizer(directory: folder))
-        return try [
+        let template = try ChatTemplate(tokenizer: UnigramTokenizer(directory: folder))
+        return [
             "What is the capital of France?", "Hello. How are you?", "How many days are in a week?",
             "What is the opposite of hot?",
-        ].map { try template.ids([ChatTurn(role: "user", content: [.text($0)])]) }
+        ].map { template.ids([ChatTurn(role: "user", content: [.text($0)])]) }
     }
 
     /// Texts in the voice of the bundle's first speaker.
