@@ -100,7 +100,7 @@ import TensorCore
             pageTokens: Self.pageTokens, heads: heads, groups: Self.groups, width: Self.width,
             cachePrecision: precision, slopes: Self.slopes,
             roots: (0..<128).map { Float(127 - $0).squareRoot() })
-        let mixed = attention(query, rows: batch, order: .tiles)
+        let mixed = attention(query, rows: batch)
         withExtendedLifetime(stored) {
             for (s, part) in zip(sequences, batch) {
                 for row in 0..<s.count {

@@ -94,7 +94,7 @@ private func forEachLevel(_ body: (Int32) throws -> Void) rethrows {
             for threads in [1, 3] {
                 Parallel.setThreadCount(threads)
                 for some in [matrices, matrices + [plain]] {
-                    let together = WeightMatrix.products(x, some, order: .rowByRow)
+                    let together = WeightMatrix.products(x, some)
                     #expect(together == some.map { $0.multiply(x) }, "\(rows) rows")
                 }
             }
