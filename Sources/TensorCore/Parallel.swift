@@ -45,7 +45,12 @@ public enum Parallel {
             return
         }
         let next = Atomic<Int>(0)
+        let level = sa_level()
         DispatchQueue.concurrentPerform(iterations: threads) { _ in
+            // The instruction set is a thread's own; these threads are anybody's.
+            let own = sa_level()
+            sa_set_level(level)
+            defer { sa_set_level(own) }
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
                 if index >= count {

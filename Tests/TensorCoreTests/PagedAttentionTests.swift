@@ -126,12 +126,13 @@ private final class TensorBytes {
     private let base: UnsafeMutableRawPointer
 
     init(_ bytes: [UInt8]) {
-        base = .allocate(byteCount: bytes.count, alignment: 64)
+        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
         bytes.withUnsafeBytes { source in
             if let start = source.baseAddress {
                 base.copyMemory(from: start, byteCount: source.count)
             }
         }
+        self.base = base
         address = UnsafeRawPointer(base)
     }
 
