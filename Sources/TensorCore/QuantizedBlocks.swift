@@ -72,8 +72,10 @@ package struct QuantizedBlocks: @unchecked Sendable {
         }
     }
 
-    /// A x W^T of several matrices with the same inputs, on all cores: the rows are rounded once and all
-    /// tiles are one loop. `into` has a place [rows, outputs] for each matrix.
+    /// A x W^T of several matrices with the same inputs, on all cores.
+    ///
+    /// The rows are rounded once, and all tiles are one loop. `into` has a place [rows, outputs] for each
+    /// matrix.
     static func multiply(
         _ matrices: [QuantizedBlocks], rows: Int, from a: UnsafePointer<Float>,
         into places: [SharedPointer<Float>]
