@@ -126,14 +126,9 @@ private final class TensorBytes {
     private let base: UnsafeMutableRawPointer
 
     init(_ bytes: [UInt8]) {
-        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
-        bytes.withUnsafeBytes { source in
-            if let start = source.baseAddress {
-                base.copyMemory(from: start, byteCount: source.count)
-            }
-        }
-        self.base = base
-        address = UnsafeRawPointer(base)
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
+        copy.copyMemory(from: bytes, byteCount: bytes.count)
+        (base, address) = (copy, UnsafeRawPointer(copy))
     }
 
     deinit { base.deallocate() }
