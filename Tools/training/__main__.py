@@ -27,6 +27,10 @@ def main():
     parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
     parser.add_argument("--utterances", type=int, default=12000, help="utterances of the stage `spoken`")
     parser.add_argument("--bundle", default="Models/pocket", help="whose tokenizers and voice `spoken` and `speech` use")
+    parser.add_argument("--layers", type=int, help="`speech` goes on from the model of the bundle, with so many layers")
+    parser.add_argument("--hidden", type=int, help="the same, with feed-forwards so wide")
+    parser.add_argument("--rate", type=float, default=0.012, help="of the matrices in `speech`")
+    parser.add_argument("--batch", type=int, default=1200, help="ids a step in `speech`")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="Models/pocket", help="where export writes")
     options = parser.parse_args()
@@ -50,7 +54,7 @@ def main():
         case "spoken":
             spoken.build(work, options.utterances, options.bundle)
         case "speech":
-            speech.train(work, minutes, options.bundle)
+            speech.train(work, minutes, options.bundle, options.layers, options.hidden, options.rate, options.batch)
         case "export":
             export.build(work, options.out)
         case "curves":

@@ -1,5 +1,6 @@
 """The text-to-speech language model: a voice's transcript and tokens, then the text to say, to audio tokens."""
 
+import copy
 import json
 import pathlib
 import random
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from scipy.signal import resample_poly
 from torch import nn
 
-from . import spoken, vocabulary
+from . import spoken, vocabulary, warm
 from .encoders import LINGUISTIC_CODES, SEMANTIC_CODES
 from .muon import Both, Muon
 from .session import Session, cosine
@@ -115,6 +116,7 @@ class Utterances:
         self.voice = self.recording(pathlib.Path(bundle))
         self.rows, self.pools = {}, {"free": [], "answers": [], "questions": []}
         self.refresh()
+        self.alike = self.like_codes()
         self.held = self.pools["free"][: spoken.SHARD // 2]
 
     def refresh(self):
@@ -153,6 +155,15 @@ class Utterances:
             np.add.at(counts, (rows[:, 0], rows[:, 2]), 1)
         return torch.tensor(counts / counts.sum(1, keepdims=True), dtype=torch.float32)
 
+    def like_codes(self):
+        """All codes over each phone, by phone and codebook, as often as they were seen."""
+        rows = np.concatenate([rows for shard in self.rows.values() for _, rows in shard])
+        order = np.lexsort((rows[:, 0] >= LINGUISTIC_CODES, rows[:, 2]))
+        rows = rows[order]
+        keys = np.stack([rows[:, 2], rows[:, 0] >= LINGUISTIC_CODES], 1)
+        starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(1)])
+        return {tuple(keys[at]): part for at, part in zip(starts, np.split(rows[:, 0].astype(np.int64), starts[1:]))}
+
     def fragment(self, text):
         return [BOS] + self.prefixed.encode(text)
 
@@ -181,17 +192,22 @@ class Utterances:
         ids += text + [END, START] + self.fragment("assistant\n") + (codes + self.first).tolist()
         return torch.tensor([ids + end])
 
-    def damaged(self, codes, share):
-        """History with wrong codes in it, against drift."""
-        changed = self.draw.random(len(codes)) < share
-        low = self.draw.integers(0, LINGUISTIC_CODES, len(codes))
-        high = self.draw.integers(LINGUISTIC_CODES, CODES, len(codes))
-        return np.where(changed, np.where(np.arange(len(codes)) % 5 < 2, low, high), codes)
+    def damaged(self, rows, share):
+        """History with wrong codes in it, against drift: half of them any, half such as lie over the same phone."""
+        codes = rows[:, 0].astype(np.int64)
+        kinds = (np.arange(len(codes)) % 5 >= 2).astype(np.int64)
+        for index in np.flatnonzero(self.draw.random(len(codes)) < share):
+            alike = self.alike.get((rows[index, 2], kinds[index]), ())
+            if len(alike) and self.draw.random() < 0.5:
+                codes[index] = alike[self.draw.integers(len(alike))]
+            else:
+                codes[index] = self.draw.integers(*((0, LINGUISTIC_CODES), (LINGUISTIC_CODES, CODES))[kinds[index]])
+        return codes
 
     def batches(self, size, longest):
         """Utterances of like length, about `size` ids together; none has more codes than `longest`."""
         pool = []
-        for kind, count in (("free", 900), ("answers", 220), ("questions", 40)):
+        for kind, count in (("free", 1100), ("answers", 90), ("questions", 30)):
             known = self.pools[kind][len(self.held) if kind == "free" else 0 :]
             fitting = [u for u in known if len(u[2]) <= longest]
             pool += self.random.choices(fitting, k=min(count, 2 * len(fitting))) if fitting else []
@@ -205,7 +221,7 @@ class Utterances:
         self.random.shuffle(found)
         return found
 
-    def tensors(self, batch, damage=0.08):
+    def tensors(self, batch, damage=0.1):
         """Ids [B, T]; targets, words, phones, next phones and places at T - 1, all -1 where nothing is learnt; the
         word of each text id."""
         turn = [END, START] + self.fragment("assistant\n")
@@ -218,7 +234,7 @@ class Utterances:
             if max(lengths) - lengths[index] < len(tag):
                 tag = []
             codes = rows[:, 0].astype(np.int64)
-            seen = self.damaged(codes, damage if self.draw.random() < 0.7 else 0.0)
+            seen = self.damaged(rows, damage if self.draw.random() < 0.7 else 0.0)
             start = tag + text + turn
             row = start + (seen + self.first).tolist() + [END]
             ids[index, : len(row)] = torch.tensor(row)
@@ -260,31 +276,48 @@ def examine(net, data):
     return {f"held_{k}": round(float(v), 3) for k, v in {**figures, "right": right.float().mean()}.items()}
 
 
-def train(work, minutes, bundle, seed=0):
+def model(data, bundle, layers, hidden):
+    """A new model, or, when `layers` or `hidden` is given, that of the bundle made as large."""
+    size, slots = data.text.get_piece_size(), data.slots()
+    if not (layers or hidden):
+        net = SpeechModel(size, data.first, len(data.known.ids) + 1, slots)
+        with torch.no_grad():  # codes of the same phone start alike
+            means = torch.randn(len(data.known.ids) + 1, net.cfg["d"]) * 0.05
+            net.model["embed_tokens"].weight[data.first : data.first + CODES] += data.sounds() @ means
+        return net
+    old = warm.sizes(bundle)
+    if (layers or old[0]) < old[0] or (hidden or old[1]) < old[1]:
+        raise SystemExit(f"--layers {layers} --hidden {hidden}: the bundle has {old[0]} and {old[1]}; give no less")
+    net = SpeechModel(size, data.first, len(data.known.ids) + 1, slots, hidden=hidden or old[1], layers=layers or old[0])
+    warm.start(net, bundle, data.text, SHARPNESS)
+    return net
+
+
+def train(work, minutes, bundle, layers=None, hidden=None, rate=0.012, size=1200, seed=0):
+    """Trains from the start, or goes on from the bundle's model (see `model`)."""
     torch.manual_seed(seed)
     data = Utterances(work, bundle, seed)
-    slots = data.slots()
-    net = SpeechModel(data.text.get_piece_size(), data.first, len(data.known.ids) + 1, slots)
-    with torch.no_grad():  # codes of the same phone start alike
-        means = torch.randn(len(data.known.ids) + 1, net.cfg["d"]) * 0.05
-        net.model["embed_tokens"].weight[data.first : data.first + CODES] += data.sounds() @ means
+    net, warmed = model(data, bundle, layers, hidden), bool(layers or hidden)
     matrices = [p for name, p in net.named_parameters() if p.dim() == 2 and ".layers." in name]
     names = {id(p) for p in matrices}
     others = [p for p in net.parameters() if id(p) not in names]
-    rates = [0.012, 2.5e-3]
+    rates = [rate, 0.2 * rate]
     optimizer = Both(
         Muon(matrices, lr=rates[0]),
         torch.optim.AdamW(others, lr=rates[1], betas=(0.9, 0.98), weight_decay=0.01),
     )
-    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, every=200, cfg=net.cfg, slots=slots)
-    waiting = []
+    facts = {"cfg": net.cfg, "slots": net.slots}
+    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, every=100, **facts)
+    average, waiting = copy.deepcopy(net), []
+    session.log(**examine(net, data))
     for fraction in session:
         if not waiting:
             data.refresh()
-            waiting = data.batches(1200, 60 + 2000 * fraction)
+            waiting = data.batches(size, 2000 if warmed else 60 + 2000 * fraction)
         for group, rate in zip(optimizer.param_groups, rates):
             group["lr"] = rate * min(1, (session.step_count + 1) / 100) * cosine(fraction)
-        codes, led, phones, figures = losses(net, data.prefix(0.4 if fraction < 0.75 else 1), *data.tensors(waiting.pop()))
+        codes, led, phones, figures = losses(net, data.prefix(0.3 if fraction < 0.85 else 1), *data.tensors(waiting.pop()))
         session.update(codes + 0.5 * led + 0.3 * phones, **figures)
         if session.step_count % 100 == 0:
-            session.log(**examine(net, data), utterances=sum(map(len, data.pools.values())))
+            average.load_state_dict(session.average, strict=False)
+            session.log(**examine(average, data), utterances=sum(map(len, data.pools.values())))

@@ -156,7 +156,7 @@ def build(work, count, bundle, seed=11):
     reader = Reader(work, bundle)
     answers, questions = domain_texts()
     source = iter(Texts(reader.known, seed))
-    listed = [("answers", answers), ("free", [next(source) for _ in range(count)]), ("questions", questions[::3])]
+    listed = [("answers", answers), ("questions", questions[::3]), ("free", [next(source) for _ in range(count)])]
     for kind, texts in listed:
         for start in range(0, len(texts), SHARD):
             path = folder / f"{kind}-{start // SHARD:04d}.npz"
