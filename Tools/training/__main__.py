@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--minutes", type=float, help="budget of a training, earlier runs included")
     parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
     parser.add_argument("--utterances", type=int, default=12000, help="utterances of the stage `spoken`")
+    parser.add_argument("--known", type=int, default=0, help="how many of them the bundle has learnt from: left out")
     parser.add_argument("--bundle", default="Models/pocket", help="whose tokenizers and voice `spoken` and `speech` use")
     parser.add_argument("--layers", type=int, help="`speech` goes on from the model of the bundle, with so many layers")
     parser.add_argument("--hidden", type=int, help="the same, with feed-forwards so wide")
@@ -52,7 +53,7 @@ def main():
         case "chat":
             chat.train(work, minutes)
         case "spoken":
-            spoken.build(work, options.utterances, options.bundle)
+            spoken.build(work, options.utterances, options.bundle, options.known)
         case "speech":
             speech.train(work, minutes, options.bundle, options.layers, options.hidden, options.rate, options.batch)
         case "export":

@@ -307,7 +307,7 @@ def train(work, minutes, bundle, layers=None, hidden=None, rate=0.012, size=1200
         torch.optim.AdamW(others, lr=rates[1], betas=(0.9, 0.98), weight_decay=0.01),
     )
     facts = {"cfg": net.cfg, "slots": net.slots}
-    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, every=100, **facts)
+    session = Session(work, "speech", minutes, net, optimizer, decay=0.998, every=25, **facts)
     average, waiting = copy.deepcopy(net), []
     session.log(**examine(net, data))
     for fraction in session:
@@ -316,7 +316,7 @@ def train(work, minutes, bundle, layers=None, hidden=None, rate=0.012, size=1200
             waiting = data.batches(size, 2000 if warmed else 60 + 2000 * fraction)
         for group, rate in zip(optimizer.param_groups, rates):
             group["lr"] = rate * min(1, (session.step_count + 1) / 100) * cosine(fraction)
-        codes, led, phones, figures = losses(net, data.prefix(0.3 if fraction < 0.85 else 1), *data.tensors(waiting.pop()))
+        codes, led, phones, figures = losses(net, data.prefix(0.3 if fraction < 0.9 else 1), *data.tensors(waiting.pop()))
         session.update(codes + 0.5 * led + 0.3 * phones, **figures)
         if session.step_count % 100 == 0:
             average.load_state_dict(session.average, strict=False)
