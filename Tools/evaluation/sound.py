@@ -1,4 +1,4 @@
-"""Figures of sound: clicks, the distance of two recordings in log mel, and the equal error rate of speaker embeddings."""
+"""Figures of sound: clicks, the distance of two recordings in log mel, the equal error rate of speaker embeddings."""
 
 import pathlib
 import wave

@@ -55,7 +55,8 @@ def main():
         case "spoken":
             spoken.build(work, options.utterances, options.bundle, options.known)
         case "speech":
-            speech.train(work, minutes, options.bundle, options.layers, options.hidden, options.rate, options.batch)
+            sizes = options.layers, options.hidden
+            speech.train(work, minutes, options.bundle, *sizes, options.rate, options.batch)
         case "export":
             export.build(work, options.out)
         case "curves":

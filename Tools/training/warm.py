@@ -1,6 +1,7 @@
 """A speech model read back from a bundle and made larger without changing what it says, to go on learning from there.
 
-The bundle holds the moving average with the rows of words folded; the phones under them are found again by least squares.
+The bundle holds the moving average with the rows of words folded; the phones under them are found again by least
+squares.
 Source of the growth: Chen et al., "Net2Net" (2016): what is new reads at random and writes nothing at first.
 """
 
@@ -29,7 +30,7 @@ def table(bundle, text, rows):
 
 
 def parts(slots, rows, count):
-    """Rows [count, width] of phones whose sums come nearest to the rows of words; `slots` [N, SLOTS + 1], 0 for none."""
+    """Rows [count, width] of phones whose sums come nearest to those of words; `slots` [N, SLOTS + 1], 0 for none."""
     sums = torch.zeros(len(slots), count, dtype=torch.float64)
     sums.scatter_add_(1, slots, torch.ones(slots.shape, dtype=torch.float64))
     sums[:, 0] = 0
@@ -40,7 +41,7 @@ def parts(slots, rows, count):
 
 
 def grown(old, new, writes):
-    """`new` with the values of `old` in its corner; what is beyond them is kept, or nothing where it would be written."""
+    """`new` with `old` in its corner; beyond it what is there is kept, or set to nothing where it would be written."""
     result = torch.zeros_like(new) if writes else new.clone()
     if old is not None:
         result[tuple(slice(n) for n in old.shape)] = old
@@ -50,7 +51,8 @@ def grown(old, new, writes):
 @torch.no_grad()
 def start(net, bundle, text, sharpness):
     """Fills a speech model, not smaller than the bundle's, with the bundle's weights."""
-    tensors = {key: value.float() for key, value in load_file(pathlib.Path(bundle) / PART / "model.safetensors").items()}
+    stored = load_file(pathlib.Path(bundle) / PART / "model.safetensors")
+    tensors = {key: value.float() for key, value in stored.items()}
     tensors["model.norm.weight"] /= sharpness
     rows, known = table(bundle, text, tensors.pop("model.embed_tokens.weight"))
     own = net.model["embed_tokens"].weight
