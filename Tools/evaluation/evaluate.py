@@ -16,6 +16,7 @@ import tempfile
 
 from faster_whisper import WhisperModel
 
+import sound
 from transcribe import model_directory
 
 HERE = pathlib.Path(__file__).parent
@@ -102,7 +103,8 @@ def main():
     parser.add_argument("--command", default=str(root / ".build/release/stepaudio"))
     parser.add_argument("--models", default=root / "Models/pocket", type=pathlib.Path)
     parser.add_argument("--temperature", help="of the speech model; without it the command's own")
-    parser.add_argument("--only", nargs="+", help="rows to measure: typed recorded original copy answers vocabulary free")
+    parser.add_argument("--precision", help="of the language models; without it the command's own")
+    parser.add_argument("--only", nargs="+", help="rows to measure, by name: see `measures` in main()")
     parser.add_argument("--count", type=int, help="sentences of each list; without it all")
     parser.add_argument("--keep", help="folder that keeps the sounds and what was heard")
     options = parser.parse_args()
@@ -113,9 +115,31 @@ def main():
     recordings = {entry["text"]: options.models / "questions" / entry["recording"] for entry in questions}
 
     warmth = ["--speech-temperature", options.temperature] if options.temperature else []
+    warmth += ["--precision", options.precision] if options.precision else []
 
     def say(text, path):
         listener.run("say", text, "-o", str(path), *warmth)
+
+    def copies():
+        """Pairs of a recording and its copy, made where there is none yet."""
+        pairs = [(recordings[text], listener.folder / f"copy-{index:03d}.wav") for index, text in enumerate(asked)]
+        for text, (_, path) in zip(asked, pairs):
+            if not path.exists():
+                copy(text, path)
+        return pairs
+
+    def distance():
+        return f"{statistics.mean(sound.mel_distance(*pair) for pair in copies()):.2f} nats"
+
+    def clicks():
+        """In all the speech that this run made, and in the recordings."""
+        made = [p for p in listener.folder.glob("*.wav") if not p.name.startswith("original")]
+        shown = []
+        for name, paths in (("made", made), ("recordings", list(recordings.values()))):
+            counts = [sound.clicks(path) for path in paths]
+            found, seconds = sum(count for count, _ in counts), sum(length for _, length in counts)
+            shown += [f"{name}: {found} in {seconds:.0f} s"] if counts else []
+        return ", ".join(shown)
 
     def copy(text, path):
         tokens = listener.run("encode", str(recordings[text]))
@@ -148,12 +172,14 @@ def main():
         ),
         "original": ("word errors: recordings as they are", errors_of("original", asked, original)),
         "copy": ("word errors: encoded and decoded", errors_of("copy", asked, copy)),
+        "mel": ("log-mel distance of a recording and its copy", distance),
         "answers": ("word errors: spoken answers", errors_of("answers", answers, say)),
         "vocabulary": (
             "word errors: sentences of the stated vocabulary",
             errors_of("vocabulary", sentences("vocabulary_sentences"), say),
         ),
         "free": ("word errors: free sentences", errors_of("free", sentences("sentences"), say)),
+        "clicks": ("clicks (a jump far above its surroundings)", clicks),
     }
     rows = [(title, measure()) for name, (title, measure) in measures.items() if name in (options.only or measures)]
     if listener.factors:

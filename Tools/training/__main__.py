@@ -26,7 +26,12 @@ def main():
     parser.add_argument("--minutes", type=float, help="budget of a training, earlier runs included")
     parser.add_argument("--sentences", type=int, default=24000, help="generated sentences of the corpus")
     parser.add_argument("--utterances", type=int, default=12000, help="utterances of the stage `spoken`")
+    parser.add_argument("--known", type=int, default=0, help="how many of them the bundle has learnt from: left out")
     parser.add_argument("--bundle", default="Models/pocket", help="whose tokenizers and voice `spoken` and `speech` use")
+    parser.add_argument("--layers", type=int, help="`speech` goes on from the model of the bundle, with so many layers")
+    parser.add_argument("--hidden", type=int, help="the same, with feed-forwards so wide")
+    parser.add_argument("--rate", type=float, default=0.012, help="of the matrices in `speech`")
+    parser.add_argument("--batch", type=int, default=1200, help="ids a step in `speech`")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="Models/pocket", help="where export writes")
     options = parser.parse_args()
@@ -48,9 +53,10 @@ def main():
         case "chat":
             chat.train(work, minutes)
         case "spoken":
-            spoken.build(work, options.utterances, options.bundle)
+            spoken.build(work, options.utterances, options.bundle, options.known)
         case "speech":
-            speech.train(work, minutes, options.bundle)
+            sizes = options.layers, options.hidden
+            speech.train(work, minutes, options.bundle, *sizes, options.rate, options.batch)
         case "export":
             export.build(work, options.out)
         case "curves":

@@ -149,18 +149,23 @@ def read(path):
     return list(zip(texts, np.split(rows, np.cumsum(counts)[:-1])))
 
 
-def build(work, count, bundle, seed=11):
-    """Writes spoken/<kind>-<number>.npz; goes on where it was stopped."""
+def build(work, count, bundle, known=0, seed=11):
+    """Writes spoken/<kind>-<number>.npz; goes on where it was stopped.
+
+    The free sentences up to `known` are passed over but for the first shard, which holds the held-out ones: a model
+    that goes on from a bundle has learnt from them.
+    """
     folder = work / "spoken"
     folder.mkdir(exist_ok=True)
     reader = Reader(work, bundle)
     answers, questions = domain_texts()
     source = iter(Texts(reader.known, seed))
-    listed = [("answers", answers), ("free", [next(source) for _ in range(count)]), ("questions", questions[::3])]
+    free = [next(source) for _ in range(count)]
+    listed = [("answers", answers), ("questions", questions[::3]), ("free", free)]
     for kind, texts in listed:
         for start in range(0, len(texts), SHARD):
             path = folder / f"{kind}-{start // SHARD:04d}.npz"
-            if path.exists():
+            if path.exists() or (kind == "free" and 0 < start < known):
                 continue
             read_texts, rows = [], []
             for index, text in enumerate(texts[start : start + SHARD]):

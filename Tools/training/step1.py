@@ -55,7 +55,8 @@ class Attention(nn.Module):
             key, value = (torch.cat([old.expand(batch, -1, -1, -1), new], 2) for old, new in zip(past, (key, value)))
         keys, values = (z.repeat_interleave(self.h // self.g, 1) for z in (key, value))
         if watched is None:
-            seen, mixed = None, F.scaled_dot_product_attention(query, keys, values, attn_mask=bias.to(query.dtype))
+            mask = bias.to(query.dtype)[None]  # with four axes the quick kernel takes it
+            seen, mixed = None, F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         else:
             weights = (query @ keys.transpose(2, 3) * size**-0.5 + bias).softmax(-1)
             seen, mixed = weights[:, watched], weights @ values
