@@ -42,11 +42,17 @@ public struct GenerationRequest: Sendable {
     /// Whether what is generated is likely to begin a later prompt, as a conversation's answers do; an engine
     /// may then keep what it computed for it.
     public var keepsAnswer: Bool
+    /// How many tokens somebody waits for; nil for all of them.
+    ///
+    /// Once every request has those, an engine in this process leaves the processor to urgent work, such as
+    /// making sound of them.
+    public var urgentTokens: Int?
 
     /// Makes a request.
     public init(
         prompt: [Int], sampling: SamplingOptions, stopIDs: Set<Int>, maximumNewTokens: Int,
-        candidates: Range<Int>? = nil, keepsAnswer: Bool = false
+        candidates: Range<Int>? = nil, keepsAnswer: Bool = false,
+        urgentTokens: Int? = nil
     ) {
         self.prompt = prompt
         self.sampling = sampling
@@ -54,6 +60,7 @@ public struct GenerationRequest: Sendable {
         self.maximumNewTokens = maximumNewTokens
         self.candidates = candidates
         self.keepsAnswer = keepsAnswer
+        self.urgentTokens = urgentTokens
     }
 }
 

@@ -214,7 +214,8 @@ public struct SpeechSynthesizer: Sendable {
 
     /// What the language model is asked for; each attempt draws from a seed of its own.
     func request(
-        _ text: String, voice: Voice, attempt: Int, options: SynthesisOptions
+        _ text: String, voice: Voice, attempt: Int, options: SynthesisOptions,
+        urgentTokens: Int? = nil
     ) -> GenerationRequest {
         let ids = prompt.ids(
             text: text, speaker: voice.name, promptText: voice.promptText,
@@ -230,7 +231,8 @@ public struct SpeechSynthesizer: Sendable {
         let room = min(options.maximumTokens, engine.contextLength) - ids.count
         return GenerationRequest(
             prompt: ids, sampling: sampling, stopIDs: [prompt.endOfTurn],
-            maximumNewTokens: max(1, min(room, bound)), candidates: layout.ids)
+            maximumNewTokens: max(1, min(room, bound)), candidates: layout.ids,
+            urgentTokens: urgentTokens)
     }
 
     private func generate(

@@ -81,6 +81,11 @@ public final class ComputeThreads: Sendable {
         }
     }
 
+    private static let urgentCount = Atomic<Int>(0)
+
+    /// Whether urgent work runs now; what can wait leaves it the processor.
+    public static var hasUrgentWork: Bool { urgentCount.load(ordering: .relaxed) > 0 }
+
     /// Runs a computation on the pool and waits for it without holding a shared thread.
     ///
     /// The computation belongs to the calling task: it sees its cancellation.
@@ -89,7 +94,10 @@ public final class ComputeThreads: Sendable {
     ) async throws -> R {
         try Task.checkCancellation()
         return try await withTaskExecutorPreference(urgent ? shared.urgent : shared.normal) {
-            try work()
+            guard urgent else { return try work() }
+            urgentCount.add(1, ordering: .relaxed)
+            defer { urgentCount.subtract(1, ordering: .relaxed) }
+            return try work()
         }
     }
 }

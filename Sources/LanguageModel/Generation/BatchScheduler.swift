@@ -34,6 +34,12 @@ final class BatchScheduler {
 
     var isIdle: Bool { waiting.isEmpty && running.isEmpty }
 
+    /// Whether every request has the tokens that somebody waits for.
+    var isAhead: Bool {
+        waiting.isEmpty
+            && running.allSatisfy { $0.produced >= $0.handle.request.urgentTokens ?? .max }
+    }
+
     func add(_ handle: RequestHandle) {
         statistics.requests += 1
         waiting.append(

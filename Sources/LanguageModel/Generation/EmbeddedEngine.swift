@@ -91,6 +91,9 @@ public final class EmbeddedEngine: LanguageModelEngine {
 /// Where requests come in and figures go out; the engine's thread waits here when there is nothing to do.
 private final class Inbox: @unchecked Sendable {
     // Sendable because everything is touched under the condition's lock only.
+    /// Seconds without a token for the sake of urgent work.
+    private static let longestBreak = 0.05
+
     private let condition = NSCondition()
     private var arrived: [RequestHandle] = []
     private var isClosed = false
@@ -137,6 +140,13 @@ private final class Inbox: @unchecked Sendable {
         published = scheduler.statistics
         while arrived.isEmpty, scheduler.isIdle, !isClosed {
             condition.wait()
+        }
+        // It slows down, it never stops.
+        let deadline = Date(timeIntervalSinceNow: Self.longestBreak)
+        while arrived.isEmpty, !isClosed, scheduler.isAhead, ComputeThreads.hasUrgentWork,
+            Date() < deadline
+        {
+            _ = condition.wait(until: Date(timeIntervalSinceNow: 0.001))
         }
         guard !isClosed else { return nil }
         defer { arrived = [] }

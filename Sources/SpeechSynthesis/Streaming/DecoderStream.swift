@@ -7,7 +7,7 @@ import TensorCore
 /// Everything counts tokens, never time: the same tokens give the same samples.
 public struct StreamPace: Sendable, Equatable {
     /// Tokens that the first chunk waits for; whole groups of five.
-    public var firstTokens = 25
+    public var firstTokens = 20
     /// Each further chunk has this many times the tokens of the one before.
     public var growth = 2.0
     /// Largest number of new tokens of a chunk.

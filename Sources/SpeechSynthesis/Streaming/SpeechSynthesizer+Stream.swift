@@ -40,7 +40,7 @@ extension SpeechSynthesizer {
                 var room = room.makeAsyncIterator()
                 for await sentence in sentences {
                     guard await room.next() != nil else { return }
-                    feed.yield(sentenceTokens(sentence, voice: voice, options: options))
+                    feed.yield(sentenceTokens(sentence, voice: voice, options: options, pace: pace))
                 }
             }
             for await tokens in queue {
@@ -102,14 +102,17 @@ extension SpeechSynthesizer {
     }
 
     private func sentenceTokens(
-        _ text: String, voice: Voice, options: SynthesisOptions
+        _ text: String, voice: Voice, options: SynthesisOptions, pace: StreamPace
     ) -> SentenceTokens {
         SentenceTokens(
             text: text, layout: layout,
             attempts: options.sampling.temperature > 0
                 ? max(1, options.attempts) : 1
         ) { attempt in
-            engine.generate(request(text, voice: voice, attempt: attempt, options: options))
+            engine.generate(
+                request(
+                    text, voice: voice, attempt: attempt, options: options,
+                    urgentTokens: pace.firstTokens))
         }
     }
 }
