@@ -141,7 +141,7 @@ class Utterances:
     def batches(self, size, longest):
         """Utterances of like length, about `size` ids together; none has more codes than `longest`."""
         pool = []
-        for kind, count in (("free", 1100), ("answers", 90), ("questions", 30)):
+        for kind, count in (("free", 900), ("answers", 220), ("questions", 30)):
             known = self.pools[kind][len(self.held) if kind == "free" else 0 :]
             fitting = [u for u in known if len(u[2]) <= longest]
             pool += self.random.choices(fitting, k=min(count, 2 * len(fitting))) if fitting else []
