@@ -11,7 +11,8 @@ import TestSupport
 /// Ten seconds of speech without a full stop.
 let longSentence =
     "A week has seven days and a year has twelve months, and in the morning the sun is in the east, "
-    + "and in the evening it is in the west, and the sky is blue"
+    + "and in the evening it is in the west, and the sky is blue and the water in the river is cold and "
+    + "clear and the cat says meow to the dog"
 let sixSentences =
     "The capital of France is Paris. A week has seven days. The sky is blue in the morning. "
     + "I hope you slept well today. The cat says meow to the dog. Good night and see you tomorrow."
